@@ -1,0 +1,58 @@
+/*
+ * Journal: a file of JSON lines, appended, each with its own checksum.
+ *
+ * Format of a line: a JSON object whose last member is "sum", 16 hex digits, the
+ * CRC-64 of all bytes of the line before `,"sum"`; then LF. Reading stops at the
+ * first line that is torn or whose checksum is wrong: it and all after it are
+ * dropped (and cut off before the next append). A journal is rewritten only to
+ * compact it, by write-fsync-rename-fsync(directory).
+ *
+ * One writer at a time: the caller serialises.
+ */
+#ifndef OSSUP_BASE_JOURNAL_H
+#define OSSUP_BASE_JOURNAL_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/json.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define OU_JOURNAL_LINE_MAX (UINT32_C(16) << 20)
+
+struct ou_journal {
+    int dirfd;     /* borrowed */
+    int fd;        /* -1 while closed */
+    uint64_t size; /* bytes of good lines */
+    char name[256];
+};
+
+/**
+ * ou_journal_open() - open or create, and replay
+ * @each: called for each good line in order; negative stops with that value
+ *
+ * Return: 0, -errno. A file that did not exist is created (mode 0600).
+ */
+int ou_journal_open(struct ou_journal *j, int dirfd, const char *name, bool create,
+                    int (*each)(const struct ou_json *line, void *ctx, struct ou_error *err),
+                    void *ctx, struct ou_error *err);
+void ou_journal_close(struct ou_journal *j);
+
+/**
+ * ou_journal_append() - seal @object and write it as one line by one write(2)
+ * @object: text of a JSON object "{...}", without sum and LF
+ * @sync:   fdatasync before returning
+ *
+ * On failure the file is cut back to the good lines (a later append cuts again).
+ */
+int ou_journal_append(struct ou_journal *j, const char *object, size_t len, bool sync,
+                      struct ou_error *err);
+int ou_journal_sync(struct ou_journal *j, struct ou_error *err);
+/** ou_journal_rewrite() - atomically replace all lines; @objects are @count JSON objects. */
+int ou_journal_rewrite(struct ou_journal *j, const struct ou_buf *objects, size_t count,
+                       struct ou_error *err);
+/** ou_journal_seal() - append @object with its sum and LF to @out (for tests and rewriting). */
+int ou_journal_seal(struct ou_buf *out, const char *object, size_t len, struct ou_error *err);
+
+#endif
