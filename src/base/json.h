@@ -18,7 +18,16 @@
 
 struct ou_json; /* any JSON value */
 
-/** ou_json_parse() - one whole JSON value, nothing after it but blanks. -EBADMSG: it is none. */
+/**
+ * ou_json_parse() - one whole JSON value, nothing after it but blanks
+ * @len:  bytes; the caller has bounded them
+ * @root: for the caller to free; NULL is JSON's null, here and wherever a value is returned
+ *
+ * A container that lies in OU_JSON_DEPTH_MAX others is refused unless it is empty. Integers
+ * beyond 64 bits read as the nearest value that 64 bits hold.
+ *
+ * Return: 0, or -EBADMSG (it is no JSON, not UTF-8, or too deep), -EFBIG, -ENOMEM.
+ */
 int ou_json_parse(const char *text, size_t len, struct ou_json **root, struct ou_error *err);
 void ou_json_free(struct ou_json *root);
 void ou_json_free_at(struct ou_json **root); /* for ou_auto() */

@@ -18,11 +18,11 @@ struct ou_mutex {
 /* Left layers first, as calls go; within a layer in the order of its own headers. */
 enum ou_rank {
     OU_RANK_CLI = 100,
-    OU_RANK_FS = 200,     /* 200..299: src/fs */
-    OU_RANK_SPOOL = 300,  /* 300..399: src/spool */
-    OU_RANK_XFER = 400,   /* 400..499: src/transfer */
-    OU_RANK_OSS = 500,    /* 500..599: src/oss */
-    OU_RANK_BASE = 600,   /* 600..699: src/base */
+    OU_RANK_FS = 200,    /* 200..299: src/fs */
+    OU_RANK_SPOOL = 300, /* 300..399: src/spool */
+    OU_RANK_XFER = 400,  /* 400..499: src/transfer */
+    OU_RANK_OSS = 500,   /* 500..599: src/oss */
+    OU_RANK_BASE = 600,  /* 600..699: src/base */
 };
 
 void ou_mutex_init(struct ou_mutex *m, int rank);

@@ -9,7 +9,13 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-/** ou_thread_start() - all signals blocked, @name (≤ 15 bytes) shown by ps -L. Join with pthread_join(). */
+/**
+ * ou_thread_start() - run @run(@arg) in a thread; the caller joins it with pthread_join()
+ * @name: at most 15 bytes, shown by ps -L
+ *
+ * All signals are blocked in it but those by which a thread reports its own fault (SIGSEGV,
+ * SIGBUS, SIGABRT and the like). Return: 0, -EAGAIN or -ENOMEM.
+ */
 int ou_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *arg,
                     struct ou_error *err);
 
@@ -18,9 +24,12 @@ int ou_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), v
  * ou_cancel_trigger() sets the flag and calls all registered callbacks, each under
  * the cancel's own lock (so a callback must only wake, never block or unregister).
  * After ou_cancel_detach() returned, the callback is not running and will not run.
+ *
+ * Locks: a callback may take a lock for a moment to wake a condition variable.
+ * Whoever calls trigger, attach or detach must not hold that lock.
  */
 struct ou_cancel;
-struct ou_cancel *ou_cancel_new(void);
+struct ou_cancel *ou_cancel_new(void); /* NULL: no memory */
 struct ou_cancel *ou_cancel_ref(struct ou_cancel *c);
 void ou_cancel_unref(struct ou_cancel *c);
 void ou_cancel_trigger(struct ou_cancel *c);
