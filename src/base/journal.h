@@ -30,9 +30,12 @@ struct ou_journal {
 
 /**
  * ou_journal_open() - open or create, and replay
- * @each: called for each good line in order; negative stops with that value
+ * @name: in @dirfd itself, no path
+ * @each: called for each good line in order; negative stops with that value. May be NULL
  *
- * Return: 0, -errno. A file that did not exist is created (mode 0600).
+ * Return: 0, -errno. A file that did not exist is created (mode 0600) if @create, else -ENOENT.
+ * -EBADMSG: a line has its right sum and is no JSON object; nothing is dropped then. On
+ * failure @j is closed.
  */
 int ou_journal_open(struct ou_journal *j, int dirfd, const char *name, bool create,
                     int (*each)(const struct ou_json *line, void *ctx, struct ou_error *err),
@@ -41,15 +44,22 @@ void ou_journal_close(struct ou_journal *j);
 
 /**
  * ou_journal_append() - seal @object and write it as one line by one write(2)
- * @object: text of a JSON object "{...}", without sum and LF
+ * @object: text of a JSON object "{...}" with a member at least, without sum and LF
  * @sync:   fdatasync before returning
  *
+ * Return: 0, -EINVAL (no such object), -EMSGSIZE (OU_JOURNAL_LINE_MAX), -ENOSPC, -EIO, ...
  * On failure the file is cut back to the good lines (a later append cuts again).
  */
 int ou_journal_append(struct ou_journal *j, const char *object, size_t len, bool sync,
                       struct ou_error *err);
+/** ou_journal_sync() - fdatasync. If it fails, lines since the last success are in doubt: rewrite. */
 int ou_journal_sync(struct ou_journal *j, struct ou_error *err);
-/** ou_journal_rewrite() - atomically replace all lines; @objects are @count JSON objects. */
+/**
+ * ou_journal_rewrite() - atomically replace all lines; @objects are @count JSON objects
+ *
+ * On failure the old lines stand, except when the last step, syncing the directory, fails:
+ * then the new ones do, but a power cut may bring the old ones back.
+ */
 int ou_journal_rewrite(struct ou_journal *j, const struct ou_buf *objects, size_t count,
                        struct ou_error *err);
 /** ou_journal_seal() - append @object with its sum and LF to @out (for tests and rewriting). */
