@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,15 +39,14 @@ int ou_pwrite_all(int fd, const void *data, size_t len, uint64_t offset, struct 
     const char *p = data;
 
     if (offset > INT64_MAX || len > INT64_MAX - offset)
-        return ou_error_set(err, EFBIG, "write at %llu", (unsigned long long)offset);
+        return ou_error_set(err, EFBIG, "write at %" PRIu64, offset);
     while (len > 0) {
         ssize_t n = pwrite(fd, p, len, (off_t)offset);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return ou_error_set(err, n < 0 ? errno : EIO, "write at %llu",
-                                (unsigned long long)offset);
+            return ou_error_set(err, n < 0 ? errno : EIO, "write at %" PRIu64, offset);
         p += n;
         len -= (size_t)n;
         offset += (uint64_t)n;
@@ -60,17 +60,18 @@ ssize_t ou_pread_full(int fd, void *buf, size_t len, uint64_t offset, struct ou_
     size_t done = 0;
 
     if (len > SSIZE_MAX || offset > INT64_MAX || len > INT64_MAX - offset)
-        return ou_error_set(err, EINVAL, "read at %llu", (unsigned long long)offset);
+        return ou_error_set(err, EINVAL, "read at %" PRIu64, offset);
     while (done < len) {
-        ssize_t n = pread(fd, p + done, len - done, (off_t)(offset + done));
+        ssize_t n = pread(fd, p + done, len - done, (off_t)offset);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return ou_error_set(err, errno, "read at %llu", (unsigned long long)(offset + done));
+            return ou_error_set(err, errno, "read at %" PRIu64, offset);
         if (n == 0)
             break;
         done += (size_t)n;
+        offset += (uint64_t)n;
     }
     return (ssize_t)done;
 }

@@ -6,6 +6,7 @@
  */
 #include "base/ini.h"
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 
 #include <errno.h>
@@ -60,17 +61,20 @@ int ou_ini_read(const char *what, const char *text,
                 void *ctx, struct ou_error *err)
 {
     bool bom = strncmp(text, UTF8_BOM, strlen(UTF8_BOM)) == 0;
-    ou_autofree char *copy = strdup(bom ? text + strlen(UTF8_BOM) : text);
-    char *next = copy;
+    ou_auto(ou_buf_fini) struct ou_buf copy = {0};
+    char *next;
     char *section = "";
     unsigned number = 0;
+    int r;
 
-    if (!copy)
-        return ou_error_set(err, ENOMEM, "read %s", what);
+    ou_buf_adds(&copy, bom ? text + strlen(UTF8_BOM) : text);
+    r = ou_buf_check(&copy, err);
+    if (r < 0)
+        return ou_error_prefix(err, "%s", what);
+    next = copy.data;
     while (next) {
         char *line = strsep(&next, "\n");
         char *name, *value;
-        int r;
 
         number++;
         line = trim(line);

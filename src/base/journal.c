@@ -153,7 +153,6 @@ static int replay(struct ou_journal *j, each_fn *each, void *ctx, struct ou_erro
 static int open_file(int dirfd, const char *name, bool create, struct ou_error *err)
 {
     ou_autoclose int fd = openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    int result;
 
     if (fd < 0 && errno == ENOENT && create) {
         fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -162,9 +161,7 @@ static int open_file(int dirfd, const char *name, bool create, struct ou_error *
     }
     if (fd < 0)
         return ou_error_set(err, errno, "open %s", name);
-    result = fd;
-    fd = -1;
-    return result;
+    return ou_take_fd(&fd);
 }
 
 int ou_journal_open(struct ou_journal *j, int dirfd, const char *name, bool create, each_fn *each,
@@ -273,7 +270,7 @@ int ou_journal_rewrite(struct ou_journal *j, const struct ou_buf *objects, size_
     ou_autoclose int fd = -1;
     char tmp[NAME_MAX + 1];
     uint64_t size;
-    int r, old;
+    int r;
 
     if (snprintf(tmp, sizeof(tmp), "%s.tmp", j->name) >= (int)sizeof(tmp))
         return ou_error_set(err, ENAMETOOLONG, "rewrite %s", j->name);
@@ -291,10 +288,9 @@ int ou_journal_rewrite(struct ou_journal *j, const struct ou_buf *objects, size_
     }
 
     /* The name means the new file from here on, whatever becomes of the last sync. */
-    old = j->fd;
-    j->fd = fd;
+    ou_journal_close(j);
+    j->fd = ou_take_fd(&fd);
     j->size = size;
-    fd = old;
     if (fsync(j->dirfd) < 0)
         return ou_error_set(err, errno, "sync the directory of %s", j->name);
     return 0;

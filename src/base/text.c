@@ -72,8 +72,7 @@ int ou_parse_duration(const char *s, uint64_t *ms, struct ou_error *err)
     static const struct {
         char name[4];
         uint64_t ms;
-    } units[] = {{"", 1000},       {"ms", 1},      {"s", 1000},
-                 {"m", 60 * 1000}, {"h", 3600000}, {"d", 86400000}};
+    } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
     const char *p = s;
     uint64_t v;
 
