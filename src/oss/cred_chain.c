@@ -31,11 +31,11 @@
 
 #define RANK_CRED (OU_RANK_OSS + 40) /* a leaf: nothing is locked or called under it */
 
-#define REFRESH_BEFORE_S (20 * 60)
-#define PAUSE_VALID_MS   60000u /* after a failure, while the old set still serves */
-#define PAUSE_EXPIRED_MS 5000u  /* after a failure, when nothing serves */
-#define PAUSE_REJECT_MS  5000u  /* a refused set is looked up again at most so often */
-#define PAUSE_GOOD_MS    10000u /* after a success whose set is due at once */
+#define REFRESH_BEFORE_S ((time_t)1200) /* seconds */
+#define PAUSE_VALID_MS   60000u         /* after a failure, while the old set still serves */
+#define PAUSE_EXPIRED_MS 5000u          /* after a failure, when nothing serves */
+#define PAUSE_REJECT_MS  5000u          /* a refused set is looked up again at most so often */
+#define PAUSE_GOOD_MS    10000u         /* after a success whose set is due at once */
 
 struct oss_cred_chain {
     struct oss_cred_provider *provider; /* constant; fetch() only by the owner of .refreshing */
