@@ -59,7 +59,11 @@ struct fs;
 /** fs_new() - the tree with what the spool holds; contacts nobody. */
 int fs_new(const struct fs_config *config, struct fs **fs, struct ou_error *err);
 void fs_free(struct fs *fs);
-/** fs_spool_events() - what spool_open() is to be given; @fs may be set later by fs_new(). */
+/**
+ * fs_spool_events() - what spool_open() is to be given
+ *
+ * Its ctx is a `struct fs **` that the owner fills by fs_new() before spool_start().
+ */
 const struct spool_events *fs_spool_events(void);
 
 /**

@@ -85,6 +85,8 @@ int spool_open(const struct spool_config *config, const struct spool_events *eve
 void spool_start(struct spool *spool);
 /** spool_close() - stop uploads where they are (they resume), release the lock, free. No file may be open. */
 void spool_close(struct spool *spool);
+/** spool_bucket_dir() - the subdirectory that spool_open() will use; malloc'ed, NULL: no memory. Makes nothing. */
+char *spool_bucket_dir(const struct spool_config *config);
 /** spool_dir() - this bucket's directory: data, sidecars, lock, control socket. */
 const char *spool_dir(const struct spool *spool);
 /** spool_reload() - new credentials or configuration: try parked files again now. */
