@@ -54,8 +54,9 @@ int ou_json_parse(const char *text, size_t len, struct ou_json **root, struct ou
         return ou_error_set(err, ENOMEM, "read JSON");
     if (len > INT_MAX)
         return ou_error_set(err, EFBIG, "read JSON");
-    json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS |
-                                    JSON_TOKENER_VALIDATE_UTF8);
+    if (!ou_utf8_valid(text, len)) /* json-c's own check lets surrogates and overlong forms pass */
+        return ou_error_say(err, EBADMSG, "JSON: not UTF-8");
+    json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
     value = json_tokener_parse_ex(tok, text, (int)len);
     problem = json_tokener_get_error(tok);
     if (problem == json_tokener_continue) /* a bare number ends only with what follows it */
