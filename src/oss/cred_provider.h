@@ -30,10 +30,19 @@ struct oss_cred_provider {
  * The sources. Return: 1 @provider is for the caller to free, 0 there is no such source here,
  * negative errno: it is there and unusable.
  */
-int oss_cred_explicit_find(const struct oss_cred_config *config,
-                           struct oss_cred_provider **provider, struct ou_error *err);
-int oss_cred_env_find(const struct oss_cred_config *config, struct oss_cred_provider **provider,
-                      struct ou_error *err);
+typedef int oss_cred_find(const struct oss_cred_config *config, struct oss_cred_provider **provider,
+                          struct ou_error *err);
+oss_cred_find oss_cred_explicit_find;
+oss_cred_find oss_cred_passwd_find;   /* passwd_file= */
+oss_cred_find oss_cred_process_find;  /* credential_process= */
+oss_cred_find oss_cred_metadata_find; /* ram_role= */
+oss_cred_find oss_cred_env_find;
+oss_cred_find oss_cred_oidc_find;        /* the variables that Kubernetes sets */
+oss_cred_find oss_cred_passwd_env_find;  /* OSS_CREDENTIAL_FILE */
+oss_cred_find oss_cred_ossutil_find;     /* ~/.ossutilconfig */
+oss_cred_find oss_cred_aliyun_find;      /* ~/.aliyun/config.json */
+oss_cred_find oss_cred_passwd_home_find; /* ~/.passwd-ossfs */
+oss_cred_find oss_cred_passwd_etc_find;  /* /etc/passwd-ossfs */
 
 /* -- sets -- */
 
@@ -52,6 +61,15 @@ bool oss_cred_set_equal(const struct oss_credentials *a, const struct oss_creden
 void oss_cred_wipe(char **s);
 /** oss_cred_wipe_buf() - the same for a buffer. */
 void oss_cred_wipe_buf(struct ou_buf *b);
+
+/* Text from outside, in memory that does not move and is wiped as a whole. */
+struct oss_cred_text {
+    char *data; /* NUL-terminated */
+    size_t len;
+    size_t room; /* bytes that fit, without the NUL */
+};
+int oss_cred_text_init(struct oss_cred_text *t, size_t room, struct ou_error *err);
+void oss_cred_text_fini(struct oss_cred_text *t);
 /** oss_cred_dup() - a copy of @s into @out; NULL stays NULL. */
 int oss_cred_dup(char **out, const char *s, struct ou_error *err);
 

@@ -27,6 +27,22 @@ void oss_cred_wipe_buf(struct ou_buf *b)
     ou_buf_fini(b);
 }
 
+int oss_cred_text_init(struct oss_cred_text *t, size_t room, struct ou_error *err)
+{
+    t->data = calloc(1, room + 1);
+    t->len = 0;
+    t->room = room;
+    return t->data ? 0 : ou_error_set(err, ENOMEM, "credentials");
+}
+
+void oss_cred_text_fini(struct oss_cred_text *t)
+{
+    if (t->data)
+        OPENSSL_cleanse(t->data, t->room);
+    free(t->data);
+    *t = (struct oss_cred_text){0};
+}
+
 int oss_cred_dup(char **out, const char *s, struct ou_error *err)
 {
     *out = NULL;

@@ -15,12 +15,15 @@
 #include <stdbool.h>
 
 static const struct source {
-    int (*find)(const struct oss_cred_config *config, struct oss_cred_provider **provider,
-                struct ou_error *err);
+    oss_cred_find *find;
     bool named; /* in the configuration */
 } sources[] = {
-    {oss_cred_explicit_find, true},
-    {oss_cred_env_find, false},
+    {oss_cred_explicit_find, true},    {oss_cred_passwd_find, true},
+    {oss_cred_process_find, true},     {oss_cred_metadata_find, true},
+    {oss_cred_env_find, false},        {oss_cred_oidc_find, false},
+    {oss_cred_passwd_env_find, false}, {oss_cred_ossutil_find, false},
+    {oss_cred_aliyun_find, false},     {oss_cred_passwd_home_find, false},
+    {oss_cred_passwd_etc_find, false},
 };
 
 /* Return: 1 @chain is there, 0 go on, negative: it is there and unusable. */
