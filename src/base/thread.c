@@ -147,13 +147,15 @@ void ou_cancel_attach(struct ou_cancel *c, struct ou_cancel_hook *hook, void (*w
 
 void ou_cancel_detach(struct ou_cancel *c, struct ou_cancel_hook *hook)
 {
-    if (!c || !hook->prev)
+    if (!c)
         return;
     (void)pthread_mutex_lock(&c->lock);
-    *hook->prev = hook->next;
-    if (hook->next)
-        hook->next->prev = hook->prev;
-    hook->prev = NULL;
-    hook->next = NULL;
+    if (hook->prev) { /* neighbours write it, too: read it under the lock only */
+        *hook->prev = hook->next;
+        if (hook->next)
+            hook->next->prev = hook->prev;
+        hook->prev = NULL;
+        hook->next = NULL;
+    }
     (void)pthread_mutex_unlock(&c->lock);
 }
