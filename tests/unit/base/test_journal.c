@@ -279,15 +279,15 @@ static void a_line_longer_than_a_read_is_replayed(void **state)
 static void lines_are_bounded(void **state)
 {
     ou_autoclose int dirfd = unit_open_dir(*state);
-    ou_autofree char *big = malloc((size_t)OU_JOURNAL_LINE_MAX + 100000);
+    static char big[OU_JOURNAL_LINE_MAX + 100000];
     struct ou_error err;
     struct ou_journal j;
 
-    memset(big, ' ', (size_t)OU_JOURNAL_LINE_MAX + 100000);
+    memset(big, ' ', sizeof(big));
     assert_int_equal(ou_journal_open(&j, dirfd, "j", true, NULL, NULL, &err), 0);
     assert_int_equal(ou_journal_append(&j, big, OU_JOURNAL_LINE_MAX, false, &err), -EMSGSIZE);
     ou_journal_close(&j);
-    put_file(dirfd, big, (size_t)OU_JOURNAL_LINE_MAX + 100000);
+    put_file(dirfd, big, sizeof(big));
     replays_as(dirfd, "");
 }
 

@@ -15,12 +15,14 @@ static int setup(void **state)
     struct captured *c = calloc(1, sizeof(*c));
     struct ou_error err;
 
-    if (!c || unit_dir_setup(&c->dir))
+    if (!c)
+        return -1;
+    *state = c; /* teardown's from here on */
+    if (unit_dir_setup(&c->dir))
         return -1;
     c->dirfd = unit_open_dir(c->dir);
     c->fd = openat(c->dirfd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     ou_log_to_fd(c->fd);
-    *state = c;
     return ou_log_configure("", &err);
 }
 
