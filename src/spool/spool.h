@@ -240,7 +240,8 @@ struct xfer_reader_pool *spool_reader_pool(struct spool *spool);
 struct spool_listed {
     const char *id, *key, *state; /* "pending", "failed", "open", "damaged" */
     uint64_t size;
-    const char *error; /* "" if none */
+    const char *error;     /* "" if none */
+    const char *upload_id; /* "" if none */
     time_t changed;
 };
 /** spool_list_dir() - read the sidecars under @dir (spool_dir()) without a lock and without changing anything. */

@@ -1,0 +1,406 @@
+/*
+ * The parts of a running mount and who tells whom:
+ *
+ *   signals thread   SIGHUP → reload; SIGTERM, SIGINT → unmount, the second time → stop draining
+ *   control thread   status, sync, reload, handover (control.h)
+ *   FUSE threads     inside fs_run()
+ *
+ * `phase` is the only thing they share; .lock guards it.
+ */
+#include "cli/daemon.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/text.h"
+#include "cli/control.h"
+#include "fs/fs.h"
+#include "oss/ops.h"
+#include "spool/spool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum phase { MOUNTED, DRAINING };
+
+struct cli_daemon {
+    struct cli_session *session; /* borrowed; the client inside is thread-safe */
+    char *mountpoint;            /* constant */
+    struct spool *spool;         /* constant between start and free */
+    struct fs *fs;
+    struct cli_control *control;
+    struct ou_cancel *drain_cancel; /* triggered: stop draining */
+    uint64_t started_ms;            /* constant */
+    pthread_t signals;
+    bool signals_started;
+    struct ou_mutex lock; /* rank OU_RANK_CLI */
+    struct {
+        enum phase phase;
+        bool ending; /* the signals thread is to return */
+    } locked;        /* only while .lock is held */
+};
+
+static enum phase phase_of(struct cli_daemon *d)
+{
+    ou_lock_scope(&d->lock);
+    return d->locked.phase;
+}
+
+static void reload(struct cli_daemon *d)
+{
+    struct ou_error err;
+
+    if (oss_cred_reload(d->session->chain, &err) < 0)
+        ou_log_warn(OU_LOG_CLI, &err, "credentials are not reloaded");
+    spool_reload(d->spool);
+    ou_log_info(OU_LOG_CLI, "reloaded credentials=\"%s\"", oss_cred_describe(d->session->chain));
+}
+
+static void end_or_stop(struct cli_daemon *d)
+{
+    if (phase_of(d) == MOUNTED)
+        fs_stop(d->fs);
+    else
+        ou_cancel_trigger(d->drain_cancel);
+}
+
+static void handled_signals(sigset_t *set)
+{
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGHUP);
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGINT);
+    (void)sigaddset(set, SIGUSR1); /* from ourselves: the thread is to end */
+}
+
+static void *watch_signals(void *arg)
+{
+    struct cli_daemon *d = arg;
+    sigset_t set;
+    int number;
+
+    handled_signals(&set);
+    for (;;) {
+        if (sigwait(&set, &number) != 0)
+            continue;
+        if (number == SIGHUP) {
+            reload(d);
+            continue;
+        }
+        {
+            ou_lock_scope(&d->lock);
+            if (d->locked.ending)
+                return NULL;
+        }
+        if (number != SIGUSR1)
+            end_or_stop(d);
+    }
+}
+
+static void answer_error(struct ou_buf *reply, const struct ou_error *err)
+{
+    ou_buf_addf(reply, "{\"errno\":%d,\"error\":", err->errnum);
+    ou_json_quote(reply, err->message);
+    ou_buf_adds(reply, "}");
+}
+
+static void answer_status(struct cli_daemon *d, struct ou_buf *reply)
+{
+    struct oss_client_stats stats;
+    struct oss_client *client = d->session->client;
+
+    oss_client_stats(client, &stats);
+    ou_buf_adds(reply, "{\"version\":");
+    ou_json_quote(reply, OSSUP_VERSION);
+    ou_buf_adds(reply, ",\"mountpoint\":");
+    ou_json_quote(reply, d->mountpoint);
+    ou_buf_addf(reply, ",\"state\":\"%s\",\"pid\":%d,\"uptime_s\":%" PRIu64,
+                phase_of(d) == MOUNTED ? "mounted" : "draining", (int)getpid(),
+                (ou_now_ms() - d->started_ms) / 1000);
+    ou_buf_adds(reply, ",\"bucket\":");
+    ou_json_quote(reply, d->session->bucket);
+    ou_buf_adds(reply, ",\"prefix\":");
+    ou_json_quote(reply, d->session->prefix);
+    ou_buf_adds(reply, ",\"endpoint\":");
+    ou_json_quote(reply, oss_client_endpoint(client));
+    ou_buf_adds(reply, ",\"credentials\":{\"source\":");
+    ou_json_quote(reply, oss_cred_describe(d->session->chain));
+    ou_buf_addf(reply,
+                "},\"requests\":{\"sent\":%" PRIu64 ",\"retried\":%" PRIu64
+                ",\"throttled\":%" PRIu64 ",\"bytes_up\":%" PRIu64 ",\"bytes_down\":%" PRIu64
+                ",\"in_flight\":%u,\"connections_allowed\":%u,\"clock_offset_s\":%" PRId64 "},",
+                stats.requests, stats.retries, stats.throttled, stats.bytes_up, stats.bytes_down,
+                stats.in_flight, stats.connections_allowed, stats.clock_offset_s);
+    spool_status(d->spool, reply);
+    ou_buf_adds(reply, ",");
+    fs_status(d->fs, reply);
+    ou_buf_adds(reply, "}");
+}
+
+/* @path is relative to the mountpoint; "" is all of it. */
+static void answer_sync(struct cli_daemon *d, const struct ou_json *request,
+                        struct ou_cancel *cancel, struct ou_buf *reply)
+{
+    const char *path = ou_json_string(request, "path");
+    ou_auto(ou_buf_fini) struct ou_buf key = {0};
+    struct spool_pending pending;
+    uint64_t timeout_ms = 0;
+    struct ou_error err;
+    int r;
+
+    ou_buf_adds(&key, d->session->prefix);
+    ou_buf_adds(&key, path ? path : "");
+    (void)ou_json_u64(request, "timeout_ms", &timeout_ms);
+    r = ou_buf_check(&key, &err);
+    if (r == 0)
+        r = spool_sync(d->spool, ou_buf_str(&key), timeout_ms ? ou_now_ms() + timeout_ms : 0,
+                       cancel, &err);
+    if (r < 0) {
+        answer_error(reply, &err);
+        return;
+    }
+    spool_pending(d->spool, ou_buf_str(&key), &pending);
+    ou_buf_addf(reply, "{\"pending\":%" PRIu64 "}", pending.files + pending.deletes);
+}
+
+static void answer_handover(struct cli_daemon *d, struct ou_buf *reply)
+{
+    struct ou_error err;
+
+    if (phase_of(d) == MOUNTED) {
+        (void)ou_error_say(&err, EBUSY, "process %d has this bucket mounted on %s", (int)getpid(),
+                           d->mountpoint);
+        answer_error(reply, &err);
+        return;
+    }
+    ou_log_info(OU_LOG_CLI, "handing over to a new mount");
+    ou_cancel_trigger(d->drain_cancel);
+    ou_buf_addf(reply, "{\"pid\":%d}", (int)getpid());
+}
+
+static void answer(void *ctx, const struct ou_json *request, struct ou_cancel *cancel,
+                   struct ou_buf *reply)
+{
+    struct cli_daemon *d = ctx;
+    const char *command = ou_json_string(request, "command");
+    struct ou_error err;
+
+    if (command && strcmp(command, "status") == 0) {
+        answer_status(d, reply);
+    } else if (command && strcmp(command, "sync") == 0) {
+        answer_sync(d, request, cancel, reply);
+    } else if (command && strcmp(command, "handover") == 0) {
+        answer_handover(d, reply);
+    } else if (command && strcmp(command, "reload") == 0) {
+        reload(d);
+        ou_buf_adds(reply, "{}");
+    } else {
+        (void)ou_error_say(&err, EINVAL, "no command is called %s", command ? command : "nothing");
+        answer_error(reply, &err);
+    }
+}
+
+/* Asks a daemon that is only draining to let go; false if nobody answers or it will not. */
+static bool ask_for_handover(const struct spool_config *config)
+{
+    ou_autofree char *dir = spool_bucket_dir(config);
+    ou_autofree char *path = NULL;
+    ou_auto(ou_buf_fini) struct ou_buf text = {0};
+    ou_auto(ou_json_free_at) struct ou_json *reply = NULL;
+    struct ou_error err;
+
+    if (!dir || asprintf(&path, "%s/%s", dir, CLI_CONTROL_NAME) < 0) {
+        path = NULL;
+        return false;
+    }
+    return cli_control_call(path, "{\"command\":\"handover\"}", &text, &reply, &err) == 0 &&
+           !ou_json_string(reply, "error");
+}
+
+static int take_spool(struct cli_daemon *d, struct ou_error *err)
+{
+    ou_autofree char *dir = cli_spool_dir(&d->session->options);
+    const uint64_t patience_ms = 15000, deadline = ou_now_ms() + patience_ms;
+    struct spool_config config;
+    bool asked = false;
+    int r;
+
+    if (!dir)
+        return ou_error_set(err, ENOMEM, "spool");
+    r = ou_mkdirs(dir, 0700, err);
+    if (r < 0)
+        return ou_error_prefix(err, "spool %s (-o spool= names another place)", dir);
+    cli_spool_config(d->session, dir, &config);
+    for (;;) {
+        r = spool_open(&config, fs_spool_events(), &d->fs, &d->spool, err);
+        if (r != -EBUSY)
+            return r;
+        if (!asked && !ask_for_handover(&config))
+            return r;
+        asked = true;
+        if (ou_now_ms() > deadline)
+            return r;
+        (void)poll(NULL, 0, 20); /* the old daemon is finishing its requests */
+    }
+}
+
+static int build_fs(struct cli_daemon *d, struct ou_error *err)
+{
+    const struct cli_options *o = &d->session->options;
+    ou_autofree char *name = NULL;
+    struct fs_config config = {
+        .client = d->session->client,
+        .spool = d->spool,
+        .prefix = d->session->prefix,
+        .attr_timeout_ms = cli_number(o, CLI_OPT_ATTR_TIMEOUT),
+        .force_uid = cli_given(o, CLI_OPT_UID),
+        .force_gid = cli_given(o, CLI_OPT_GID),
+        .read_only = cli_flag(o, CLI_OPT_RO),
+        .allow_other = cli_flag(o, CLI_OPT_ALLOW_OTHER),
+        .default_permissions = cli_flag(o, CLI_OPT_DEFAULT_PERMISSIONS),
+        .attrs_from_list = cli_choice_is(o, CLI_OPT_ATTRS, "list"),
+        .close = cli_choice_is(o, CLI_OPT_CLOSE, "upload") ? FS_COMPLETE_UPLOAD : FS_COMPLETE_SPOOL,
+        .fsync = cli_choice_is(o, CLI_OPT_FSYNC, "upload") ? FS_COMPLETE_UPLOAD : FS_COMPLETE_SPOOL,
+        .request_timeout_ms = cli_number(o, CLI_OPT_REQUEST_TIMEOUT),
+    };
+    struct spool_config spool_config;
+    int r;
+
+    cli_spool_config(d->session, "", &spool_config);
+    config.defaults = spool_config.defaults;
+    if (asprintf(&name, "%s%s%s", d->session->bucket, d->session->prefix[0] ? ":" : "",
+                 d->session->prefix) < 0) {
+        name = NULL;
+        return ou_error_set(err, ENOMEM, "mount");
+    }
+    config.fsname = name;
+    r = fs_new(&config, &d->fs, err);
+    if (r < 0)
+        return r;
+    return fs_mount(d->fs, d->mountpoint, cli_flag(o, CLI_OPT_NOEXEC) ? "noexec" : NULL, err);
+}
+
+static int start_control(struct cli_daemon *d, struct ou_error *err)
+{
+    ou_autofree char *path = NULL;
+    int r = cli_control_start(spool_dir(d->spool), answer, d, &d->control, err);
+
+    if (r < 0)
+        return r;
+    if (asprintf(&path, "%s/%s", spool_dir(d->spool), CLI_CONTROL_NAME) < 0) {
+        path = NULL;
+        return ou_error_set(err, ENOMEM, "control socket");
+    }
+    fs_set_control_path(d->fs, path);
+    return 0;
+}
+
+int cli_daemon_start(struct cli_session *session, const char *mountpoint,
+                     struct cli_daemon **daemon, struct ou_error *err)
+{
+    struct cli_daemon *d = calloc(1, sizeof(*d));
+    sigset_t set;
+    int r;
+
+    if (!d)
+        return ou_error_set(err, ENOMEM, "daemon");
+    ou_mutex_init(&d->lock, OU_RANK_CLI);
+    d->session = session;
+    d->started_ms = ou_now_ms();
+    d->mountpoint = strdup(mountpoint);
+    d->drain_cancel = ou_cancel_new();
+    handled_signals(&set);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* the signals thread takes them */
+
+    r = d->mountpoint && d->drain_cancel ? 0 : ou_error_set(err, ENOMEM, "daemon");
+    if (r == 0)
+        r = cli_session_connect(session, err);
+    if (r == 0)
+        r = cli_session_probe(session, err);
+    if (r == 0)
+        r = take_spool(d, err);
+    if (r == 0)
+        r = build_fs(d, err);
+    if (r == 0)
+        r = start_control(d, err);
+    if (r == 0)
+        r = ou_thread_start(&d->signals, "signals", watch_signals, d, err);
+    if (r < 0) {
+        cli_daemon_free(d);
+        return r;
+    }
+    d->signals_started = true;
+    if (cli_flag(&session->options, CLI_OPT_NO_VERIFY))
+        ou_log_write(OU_LOG_CLI, OU_LOG_WARN,
+                     "no_verify: the server's certificate is not "
+                     "verified; anybody in between can read and change "
+                     "what is sent");
+    spool_start(d->spool);
+    ou_log_info(OU_LOG_CLI, "mounted bucket=%s prefix=\"%s\" mountpoint=%s spool=%s",
+                session->bucket, session->prefix, mountpoint, spool_dir(d->spool));
+    *daemon = d;
+    return 0;
+}
+
+static void drain(struct cli_daemon *d)
+{
+    const char *how = cli_text(&d->session->options, CLI_OPT_DRAIN);
+    struct spool_pending pending;
+    uint64_t ms = 0;
+    struct ou_error err;
+
+    if (strcmp(how, "no") == 0)
+        return;
+    if (strcmp(how, "wait") != 0 && ou_parse_duration(how, &ms, &err) < 0)
+        return;
+    if (spool_sync(d->spool, "", ms ? ou_now_ms() + ms : 0, d->drain_cancel, &err) == 0)
+        return;
+    spool_pending(d->spool, "", &pending);
+    ou_log_warn(OU_LOG_CLI, &err,
+                "ending with %" PRIu64 " files in the spool; the next mount goes on with them",
+                pending.files);
+}
+
+int cli_daemon_run(struct cli_daemon *d, struct ou_error *err)
+{
+    int r = fs_run(d->fs, 0, err);
+
+    {
+        ou_lock_scope(&d->lock);
+        d->locked.phase = DRAINING;
+    }
+    ou_log_info(OU_LOG_CLI, "unmounted mountpoint=%s", d->mountpoint);
+    drain(d);
+    return r;
+}
+
+void cli_daemon_free(struct cli_daemon *d)
+{
+    if (!d)
+        return;
+    cli_control_stop(d->control);
+    if (d->signals_started) {
+        {
+            ou_lock_scope(&d->lock);
+            d->locked.ending = true;
+        }
+        (void)pthread_kill(d->signals, SIGUSR1);
+        (void)pthread_join(d->signals, NULL);
+    }
+    if (d->fs)
+        fs_free(d->fs);
+    if (d->spool)
+        spool_close(d->spool);
+    ou_cancel_unref(d->drain_cancel);
+    ou_mutex_fini(&d->lock);
+    free(d->mountpoint);
+    free(d);
+}
