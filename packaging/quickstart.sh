@@ -1,0 +1,103 @@
+#!/bin/sh
+# Try ossfs-up in one command: sh packaging/quickstart.sh
+#
+# Installs what is missing, builds, starts the local OSS server on a directory, mounts a bucket
+# from it and shows the main job. With OSS_ENDPOINT, OSS_BUCKET and keys in the environment it
+# mounts that bucket instead.
+#
+#   QUICKSTART_DIR   where all of it lies; default: quickstart/ in the build folder
+set -eu
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+build=${OSSUP_BUILD:-$here/build}/quickstart
+dir=${QUICKSTART_DIR:-$build/run}
+mnt=$dir/mnt
+ossup=$build/ossfs-up
+log=$build/build.log
+
+say() {
+    printf '\n== %s\n' "$*"
+}
+
+run() {
+    printf '$ %s\n' "$*"
+    "$@"
+}
+
+die() {
+    echo "quickstart: $*" >&2
+    exit 1
+}
+
+say "1. what building needs"
+"$here/packaging/install-deps.sh" build
+[ -e /dev/fuse ] || die "/dev/fuse is missing; load the module: modprobe fuse"
+
+say "2. build"
+mkdir -p "$build"
+cmake -S "$here" -B "$build" -G Ninja -D CMAKE_BUILD_TYPE=RelWithDebInfo >"$log" 2>&1 ||
+    { cat "$log"; die "the configuration failed"; }
+cmake --build "$build" --target ossfs-up oss-local-server >>"$log" 2>&1 ||
+    { tail -n 40 "$log"; die "the build failed"; }
+mkdir -p "$dir" "$mnt"
+if mountpoint -q "$mnt"; then
+    umount "$mnt"
+fi
+
+if [ -n "${OSS_ACCESS_KEY_ID:-}" ] && [ -n "${OSS_ENDPOINT:-}" ] && [ -n "${OSS_BUCKET:-}" ]; then
+    say "3. your bucket: $OSS_BUCKET at $OSS_ENDPOINT"
+    bucket=$OSS_BUCKET
+    place=quickstart-$$
+    server=
+else
+    say "3. a local OSS server, its objects in $dir/server"
+    if [ -f "$dir/server.pid" ] && kill -0 "$(cat "$dir/server.pid")" 2>/dev/null; then
+        kill "$(cat "$dir/server.pid")"
+    fi
+    bucket=quickstart
+    place=hello
+    OSS_ACCESS_KEY_ID=quickstart-key
+    OSS_ACCESS_KEY_SECRET=quickstart-secret
+    OSS_REGION=cn-hangzhou
+    export OSS_ACCESS_KEY_ID OSS_ACCESS_KEY_SECRET OSS_REGION
+    mkdir -p "$dir/server"
+    : >"$dir/server.out"
+    "$build/tests/server/oss-local-server" --root "$dir/server" --port 0 --bucket "$bucket" \
+        --access-key "$OSS_ACCESS_KEY_ID" --secret "$OSS_ACCESS_KEY_SECRET" \
+        --region "$OSS_REGION" --request-log "$dir/requests.log" \
+        >"$dir/server.out" 2>"$dir/server.err" </dev/null &
+    server=$!
+    echo "$server" >"$dir/server.pid"
+    until grep -q '^listening on ' "$dir/server.out"; do
+        kill -0 "$server" 2>/dev/null || { cat "$dir/server.err"; die "the server did not start"; }
+    done
+    OSS_ENDPOINT=$(sed -n 's/^listening on //p' "$dir/server.out")
+    export OSS_ENDPOINT
+    echo "OSS_ENDPOINT=$OSS_ENDPOINT"
+fi
+
+say "4. mount"
+run "$ossup" "$bucket" "$mnt" -o "spool=$dir/spool"
+
+say "5. copy in; the file is safe in the spool when cp returns"
+mkdir -p "$mnt/$place"
+head -c 20000000 /dev/urandom >"$dir/sample.bin"
+run cp "$dir/sample.bin" "$mnt/$place/sample.bin"
+run cp "$here/README.md" "$mnt/$place/README.md"
+run "$ossup" status "$mnt"
+
+say "6. wait until it is in the bucket"
+run "$ossup" sync "$mnt"
+run "$ossup" status "$mnt"
+
+say "7. read back"
+run cmp "$dir/sample.bin" "$mnt/$place/sample.bin"
+run ls -l "$mnt/$place"
+
+if [ -n "$server" ]; then
+    say "8. what the bucket was asked, by operation"
+    sed -n 's/.*"operation":"\([A-Za-z0-9]*\)".*/\1/p' "$dir/requests.log" | sort | uniq -c
+fi
+
+say "mounted: $mnt"
+echo "Use it like any directory. To end:  umount $mnt${server:+ && kill $server}"
