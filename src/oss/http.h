@@ -33,11 +33,11 @@
 
 struct oss_http;
 
-struct oss_http_options {      /* strings are copied */
-    const char *user_agent;    /* NULL: "ossfs-up" */
-    const char *cacert;        /* PEM file; NULL: the system's */
-    bool no_verify;            /* accept any certificate */
-    bool no_proxy;             /* ignore the proxy of the environment */
+struct oss_http_options {        /* strings are copied */
+    const char *user_agent;      /* NULL: "ossfs-up" */
+    const char *cacert;          /* PEM file; NULL: the system's */
+    bool no_verify;              /* accept any certificate */
+    bool no_proxy;               /* ignore the proxy of the environment */
     uint64_t connect_timeout_ms; /* 0: 10 s */
     struct oss_limit *up, *down; /* borrowed; NULL: none */
 };
@@ -74,10 +74,10 @@ struct oss_http_exchange {
     void *reply_ctx;
 
     /* Limits. */
-    uint64_t idle_timeout_ms;     /* no byte either way for so long; 0: none */
-    uint64_t deadline_ms;         /* ou_now_ms() scale; 0: none */
-    uint64_t deadline_moving_ms;  /* the deadline while bytes are moving; 0: same as deadline_ms */
-    struct ou_cancel *cancel;     /* -EINTR at once; NULL: none */
+    uint64_t idle_timeout_ms;    /* no byte either way for so long; 0: none */
+    uint64_t deadline_ms;        /* ou_now_ms() scale; 0: none */
+    uint64_t deadline_moving_ms; /* the deadline while bytes are moving; 0: same as deadline_ms */
+    struct ou_cancel *cancel;    /* -EINTR at once; NULL: none */
 
     /* Results; also filled on failure. .reply must be zeroed before and finied after. */
     struct oss_http_reply reply;
@@ -95,26 +95,5 @@ struct oss_http_exchange {
  * .reply.status is set if at least the headers had come.
  */
 int oss_http_run(struct oss_http *http, struct oss_http_exchange *x, struct ou_error *err);
-
-/**
- * oss_http_fetch() - one small exchange on a connection of its own, no proxy unless asked for
- * @body:  request body, or NULL (then GET-like)
- * @max:   bytes of reply accepted, more is -EMSGSIZE
- * @reply: appended to; the caller finis
- *
- * For metadata services and STS. Return: the HTTP status, or negative errno.
- */
-struct oss_http_fetch {
-    const char *method, *url;
-    const struct oss_param *headers;
-    size_t header_count;
-    const char *body;
-    bool use_proxy;
-    const char *cacert;
-    uint64_t connect_timeout_ms; /* 0: 5 s */
-    uint64_t timeout_ms;         /* in all; 0: 15 s */
-    size_t max;                  /* 0: 64 KiB */
-};
-int oss_http_fetch(const struct oss_http_fetch *fetch, struct ou_buf *reply, struct ou_error *err);
 
 #endif

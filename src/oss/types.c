@@ -1,0 +1,54 @@
+/*
+ * The ends of the nouns. All take zeroed memory and leave zeroed memory.
+ */
+#include "oss/types.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void oss_object_fini(struct oss_object *o)
+{
+    free(o->cache_control);
+    free(o->content_disposition);
+    free(o->content_encoding);
+    free(o->expires);
+    for (size_t i = 0; i < o->meta_count; i++) {
+        free((char *)o->meta[i].name);
+        free((char *)o->meta[i].value);
+    }
+    free(o->meta);
+    memset(o, 0, sizeof(*o));
+}
+
+const char *oss_object_meta(const struct oss_object *o, const char *name)
+{
+    for (size_t i = 0; i < o->meta_count; i++)
+        if (!strcmp(o->meta[i].name, name))
+            return o->meta[i].value;
+    return NULL;
+}
+
+void oss_list_page_fini(struct oss_list_page *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        free(p->entries[i].key);
+    free(p->entries);
+    free(p->next_token);
+    memset(p, 0, sizeof(*p));
+}
+
+void oss_part_list_fini(struct oss_part_list *l)
+{
+    free(l->parts);
+    memset(l, 0, sizeof(*l));
+}
+
+void oss_upload_list_fini(struct oss_upload_list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        free(l->uploads[i].key);
+    free(l->uploads);
+    free(l->next_key);
+    free(l->next_upload_id);
+    memset(l, 0, sizeof(*l));
+}
