@@ -78,8 +78,10 @@ int oss_cred_aliyun_parse(const char *what, const char *text, size_t len, const 
     if (!name || *name == '\0')
         name = "default";
     found = find_profile(root, name);
-    if (!found)
-        return ou_error_say(err, ENOKEY, "%s: no profile \"%.64s\"", what, name);
+    if (!found) {
+        (void)ou_error_say(err, ENOKEY, "%s: no profile \"%.64s\"", what, name);
+        return oss_cred_clean(err);
+    }
     r = copy_members(found, &profile, err);
     if (r < 0) {
         oss_cred_profile_fini(&profile);

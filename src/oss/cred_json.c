@@ -52,9 +52,9 @@ static int read_set(const char *what, const struct ou_json *object, struct oss_c
     int r;
 
     if (code && strcmp(code, "Success") != 0) {
-        r = ou_error_say(err, EACCES, "%s: %.64s", what, code);
+        (void)ou_error_say(err, EACCES, "%s: %.64s", what, code);
         (void)snprintf(err->code, sizeof(err->code), "%s", code);
-        return r;
+        return oss_cred_clean(err);
     }
     r = read_expiry(what, object, &expires, err);
     if (r == 0)
@@ -98,5 +98,5 @@ int oss_cred_json_refusal(const char *what, int status, const char *text, size_t
     err->http_status = status;
     (void)snprintf(err->code, sizeof(err->code), "%s", code ? code : "");
     (void)snprintf(err->request_id, sizeof(err->request_id), "%s", id ? id : "");
-    return -errnum;
+    return oss_cred_clean(err);
 }

@@ -94,10 +94,11 @@ static int get_left_token(const struct oss_cred_profile *p, const char *what,
 {
     if (p->access_key_id && p->security_token && p->expires > ou_wall().tv_sec)
         return get_sts(p, what, out, err);
-    return ou_error_say(err, ENOTSUP,
-                        "%s: mode %.32s is not done here; use AK, StsToken, EcsRamRole, OIDC or "
-                        "External, or credential_process=",
-                        what, p->mode);
+    (void)ou_error_say(err, ENOTSUP,
+                       "%s: mode %.32s is not done here; use AK, StsToken, EcsRamRole, OIDC or "
+                       "External, or credential_process=",
+                       what, p->mode);
+    return oss_cred_clean(err);
 }
 
 int oss_cred_profile_get(const struct oss_cred_profile *p, const char *what,

@@ -70,6 +70,8 @@ struct oss_cred_text {
 };
 int oss_cred_text_init(struct oss_cred_text *t, size_t room, struct ou_error *err);
 void oss_cred_text_fini(struct oss_cred_text *t);
+/** oss_cred_clean() - blanks for control bytes in @err, which quotes foreign text. Return: -errnum. */
+int oss_cred_clean(struct ou_error *err);
 /** oss_cred_dup() - a copy of @s into @out; NULL stays NULL. */
 int oss_cred_dup(char **out, const char *s, struct ou_error *err);
 

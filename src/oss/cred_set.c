@@ -43,6 +43,22 @@ void oss_cred_text_fini(struct oss_cred_text *t)
     *t = (struct oss_cred_text){0};
 }
 
+static void clean(char *s)
+{
+    for (; *s; s++) {
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = ' ';
+    }
+}
+
+int oss_cred_clean(struct ou_error *err)
+{
+    clean(err->message);
+    clean(err->code);
+    clean(err->request_id);
+    return -err->errnum;
+}
+
 int oss_cred_dup(char **out, const char *s, struct ou_error *err)
 {
     *out = NULL;
