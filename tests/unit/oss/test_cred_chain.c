@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #define START     ((time_t)1000000)
+#define MINUTE    ((time_t)60)
 #define HOUR      ((time_t)3600)
 #define THREADS   8
 #define MINUTE_MS 60000u
@@ -278,7 +279,7 @@ static void a_failing_refresh_keeps_the_old_set_till_it_expires_and_is_logged_on
     (void)state;
     ou_log_to_fd(log);
     gives(&f, "k1", START + HOUR, -ECONNREFUSED);
-    pass(&f, 45 * 60);
+    pass(&f, 45 * MINUTE);
     for (int i = 0; i < 5; i++) {
         assert_id(chain, "k1");
         oss_cred_chain_settle(chain);
@@ -318,7 +319,7 @@ static void a_failed_refresh_is_not_repeated_within_its_pause(void **state)
     (void)state;
     ou_log_to_fd(-1);
     gives(&f, "k1", START + HOUR, -EIO);
-    pass(&f, 45 * 60);
+    pass(&f, 45 * MINUTE);
     for (int i = 0; i < 59; i++) {
         assert_id(chain, "k1");
         oss_cred_chain_settle(chain);

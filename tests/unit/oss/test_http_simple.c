@@ -49,6 +49,7 @@ static int once(struct script *s, struct oss_http_simple *request, struct oss_ht
     (void)snprintf(url, sizeof(url), "%s/a/b?c=d", loopback_url(server));
     request->url = url;
     r = oss_http_simple(request, answer, err);
+    request->url = NULL;
     loopback_stop(server);
     return r;
 }
