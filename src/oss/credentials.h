@@ -58,7 +58,11 @@ int oss_cred_chain_new(const struct oss_cred_config *config, struct oss_cred_cha
                        struct ou_error *err);
 void oss_cred_chain_free(struct oss_cred_chain *chain);
 
-/** oss_cred_get() - a copy of the current set; refreshes first when it is about to expire. */
+/**
+ * oss_cred_get() - a copy of the current set, for the caller to fini
+ *
+ * Waits only when the set has expired, and then no longer than its source takes (about 15 s).
+ */
 int oss_cred_get(struct oss_cred_chain *chain, struct oss_credentials *out, struct ou_error *err);
 /**
  * oss_cred_reject() - the service refused @access_key_id/@token: fetch anew unless somebody did already

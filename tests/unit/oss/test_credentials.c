@@ -3,6 +3,7 @@
  */
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "loopback.h"
 #include "oss/credentials.h"
 
 #include <errno.h>
@@ -37,8 +38,8 @@ static const char *const variables[] = {"OSS_ACCESS_KEY_ID",
                                         "ALIBABA_CLOUD_PROFILE",
                                         "ALIBABA_CLOUD_CLI_PROFILE_DISABLED"};
 
-static const char *const files[] = {"passwd", ".passwd-ossfs", ".ossutilconfig",
-                                    ".aliyun/config.json", "script"};
+static const char *const files[] = {
+    "passwd", ".passwd-ossfs", ".ossutilconfig", ".aliyun/config.json", "script", "token"};
 
 static char home[PATH_MAX];
 
@@ -152,6 +153,66 @@ static void sources_are_asked_in_the_order_of_the_header(void **state)
     config.access_key_id = "given";
     config.access_key_secret = "s";
     assert_found(&config, "given", "configuration");
+}
+
+/* Metadata service and STS in one: both give a set that says who was asked. */
+static int answer(void *ctx, const struct loopback_request *request, char *text, size_t size)
+{
+    const char *id = strcmp(request->method, "POST") == 0 ? "sts" : "metadata";
+
+    (void)ctx;
+    if (strcmp(request->method, "PUT") == 0)
+        return 404;
+    (void)snprintf(text, size,
+                   "{\"AccessKeyId\":\"%s\",\"AccessKeySecret\":\"s\",\"SecurityToken\":\"t\","
+                   "\"Expiration\":\"2038-01-19T03:14:07Z\"}",
+                   id);
+    return 200;
+}
+
+static void assert_role(const struct oss_cred_config *config, const char *id, const char *source)
+{
+    struct oss_cred_chain *chain = open_chain(config);
+    struct oss_cred_status status;
+
+    assert_set(chain, id, "t");
+    oss_cred_status(chain, &status);
+    assert_int_equal(status.expires, 2147483647);
+    assert_non_null(strstr(status.source, source));
+    oss_cred_chain_free(chain);
+}
+
+static void roles_come_by_option_by_environment_and_by_profiles(void **state)
+{
+    struct loopback *server = loopback_start(answer, NULL);
+    struct oss_cred_config config = {.files = true,
+                                     .environment = true,
+                                     .metadata_endpoint = loopback_url(server),
+                                     .sts_endpoint = loopback_url(server)};
+    char token[PATH_MAX + 64], profile[2 * PATH_MAX];
+
+    (void)state;
+    (void)snprintf(token, sizeof(token), "%s/token", home);
+    write_file("token", "jwt", 0644);
+    write_file(".ossutilconfig", "[default]\nmode=ecsramrole\necs-role-name=r\n", 0600);
+    assert_role(&config, "metadata", ".ossutilconfig");
+    (void)snprintf(profile, sizeof(profile),
+                   "{\"profiles\":[{\"name\":\"default\",\"mode\":\"OIDC\",\"ram_role_arn\":\"a\","
+                   "\"oidc_provider_arn\":\"p\",\"oidc_token_file\":\"%s\"}]}",
+                   token);
+    write_file(".aliyun/config.json", profile, 0600);
+    write_file(".ossutilconfig", "[default]\nregion=r\n", 0600);
+    assert_role(&config, "sts", ".aliyun/config.json");
+
+    set("ALIBABA_CLOUD_ROLE_ARN", "a");
+    set("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "p");
+    set("ALIBABA_CLOUD_OIDC_TOKEN_FILE", token);
+    assert_role(&config, "sts", "environment (ALIBABA_CLOUD_OIDC_TOKEN_FILE)");
+    set("OSS_ACCESS_KEY_ID", "oss");
+    set("OSS_ACCESS_KEY_SECRET", "s");
+    config.ram_role = "auto-named";
+    assert_role(&config, "metadata", "ram_role auto-named");
+    loopback_stop(server);
 }
 
 static void environment_and_files_are_left_alone_unless_asked_for(void **state)
@@ -295,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(sources_are_asked_in_the_order_of_the_header, clear),
+        cmocka_unit_test_setup(roles_come_by_option_by_environment_and_by_profiles, clear),
         cmocka_unit_test_setup(environment_and_files_are_left_alone_unless_asked_for, clear),
         cmocka_unit_test_setup(a_named_source_that_is_unusable_ends_the_search, clear),
         cmocka_unit_test_setup(a_source_that_lies_about_and_is_unusable_is_passed_over_and_told,
