@@ -94,6 +94,7 @@ struct xfer_upload {
     uint64_t wake_at;
 
     struct xfer_parts parts;
+    unsigned running;  /* steps: their workers still point here */
     bool busy;         /* an exclusive step runs */
     bool find;         /* an Initiate may have made an id that we do not know */
     bool list;         /* ask the server for the parts before going on */

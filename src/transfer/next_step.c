@@ -31,7 +31,7 @@ static enum xfer_step_kind next_when_canceled(struct xfer_upload *u, uint64_t no
 {
     bool work = u->upload_id[0] || u->find;
 
-    if (u->parts.flight > 0)
+    if (u->running > 0)
         return XFER_STEP_NONE;
     if (!work || u->result.upload_left)
         return XFER_STEP_FINISH;
@@ -74,7 +74,7 @@ enum xfer_step_kind xfer_next_step_locked(struct xfer_upload *u, uint64_t now, s
     if (u->busy)
         return XFER_STEP_NONE;
     if (u->ending)
-        return idle ? XFER_STEP_FINISH : XFER_STEP_NONE;
+        return u->running == 0 ? XFER_STEP_FINISH : XFER_STEP_NONE;
     if (u->canceled)
         return next_when_canceled(u, now, wake_at);
     if (u->ready_at > now) {

@@ -181,6 +181,7 @@ static bool take_locked(struct xfer_worker *w, struct xfer_upload *u)
 
     if (kind == XFER_STEP_NONE)
         return false;
+    u->running++;
     ou_cancel_reset(s->cancel);
     *s = (struct xfer_step){.upload = u, .kind = kind, .index = index, .cancel = s->cancel};
     if (kind == XFER_STEP_SEND || kind == XFER_STEP_COMPARE) {
@@ -199,7 +200,7 @@ static void upload_finish(struct xfer_step *s)
     struct xfer_engine *e = u->engine;
     struct ou_error err = u->last; /* .ending or .canceled: nobody moves it any more */
 
-    if (u->canceled)
+    if (!u->ending)
         (void)ou_error_set(&err, ECANCELED, "upload %s", u->key);
     u->ops->done(u->ctx, &u->result, err.errnum ? &err : NULL);
     ou_mutex_lock(&e->lock);
@@ -245,6 +246,7 @@ static void work_locked(struct xfer_worker *w, struct xfer_upload *u)
     if (w->step.kind != XFER_STEP_SEND && w->step.kind != XFER_STEP_COMPARE)
         u->busy = false;
     w->step.upload = NULL;
+    u->running--;
     xfer_schedule_locked(u);
 }
 

@@ -221,6 +221,8 @@ static void parts_refused(struct xfer_upload *u, const struct ou_error *err)
     again = u->invalid_parts++ < INVALID_PARTS_MAX;
     if (again)
         u->list = true;
+    else
+        u->forget_abort = true;
     ou_mutex_unlock(&u->engine->lock);
     if (again)
         xfer_retract(u, false);
