@@ -127,7 +127,7 @@ static struct slot *slot_new(struct oss_http *http)
         return NULL;
     }
     (void)curl_multi_setopt(s->multi, CURLMOPT_MAXCONNECTS, 1L);
-    oss_http_fixed_options(http, s->easy);
+    oss_http_fixed_options(http, s);
     return s;
 }
 
@@ -277,6 +277,7 @@ int oss_http_run(struct oss_http *http, struct oss_http_exchange *x, struct ou_e
     r.slot = slot_take(http);
     if (!r.slot)
         return ou_error_set(err, ENOMEM, "open a connection");
+    r.slot->run = &r;
     result = oss_http_setup(&r);
     if (result == 0 && curl_multi_add_handle(r.slot->multi, r.slot->easy) != CURLM_OK)
         result = ou_error_set(&why, ENOMEM, "open a connection");
@@ -286,6 +287,7 @@ int oss_http_run(struct oss_http *http, struct oss_http_exchange *x, struct ou_e
         ou_cancel_detach(x->cancel, &hook);
         (void)curl_multi_remove_handle(r.slot->multi, r.slot->easy);
     }
+    r.slot->run = NULL;
     slot_give(http, r.slot);
     curl_slist_free_all(r.headers);
     x->was_sent = r.sends > 0;

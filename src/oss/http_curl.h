@@ -12,11 +12,14 @@
 #define OSS_RANK_HTTP_POOL  (OU_RANK_OSS + 20)
 #define OSS_RANK_HTTP_SHARE (OU_RANK_OSS + 50) /* + curl_lock_data: a leaf, taken inside curl */
 
+struct run;
+
 /* A multi handle (its wakeup, its connection) with its only easy handle. */
 struct slot {
     struct slot *next;
     CURLM *multi;
     CURL *easy;
+    struct run *run; /* NULL while idle */
 };
 
 struct oss_http {
@@ -36,6 +39,7 @@ struct run {
     struct ou_error *err;
     struct slot *slot;
     struct curl_slist *headers;
+    int status;            /* of the block of headers that is coming in */
     int result;            /* of a callback, or of a limit that was hit; 0: none */
     uint64_t offset;       /* of the body, to be read next */
     unsigned sends;        /* how often the request went out */
@@ -52,11 +56,17 @@ struct run {
 /** oss_http_setup() - the options of one exchange; r->headers is the caller's to free. */
 int oss_http_setup(struct run *r);
 /** oss_http_fixed_options() - those that never change, on a new handle. */
-void oss_http_fixed_options(struct oss_http *http, CURL *easy);
+void oss_http_fixed_options(struct oss_http *http, struct slot *slot);
 /** oss_http_failure() - what @code means, with the sentence for it. Return: negative errno. */
 int oss_http_failure(struct run *r, CURLcode code);
 /** oss_http_timeout() - "Timeout" of @what. */
 int oss_http_timeout(struct run *r, const char *what, uint64_t ms);
 void oss_http_once(void);
+/** oss_http_take_line() - one line of the reply's head, as it came. */
+void oss_http_take_line(struct run *r, const char *line, size_t len);
+/** oss_http_take_body() - bytes of the reply's body. */
+void oss_http_take_body(struct run *r, const char *data, size_t len);
+/** oss_http_salvage() - @fd is about to be closed: an answer that curl did not come to read is read now. */
+void oss_http_salvage(struct run *r, int fd);
 
 #endif

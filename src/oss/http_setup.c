@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/crc64.h"
+#include "oss/errors.h"
 #include "oss/http_curl.h"
 
 #include <assert.h>
@@ -16,6 +17,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BUFFER_SIZE     (256L << 10)
 #define BUFFER_MIN      (16L << 10) /* curl's least for uploads */
@@ -127,62 +129,92 @@ static void keep_header(struct oss_http_reply *reply, const char *line, size_t l
         reply->headers.data[i] = (char)tolower((unsigned char)reply->headers.data[i]);
 }
 
+/* "HTTP/1.1 403 Forbidden" */
+static void begin_block(struct run *r, const char *line, size_t len)
+{
+    struct ou_buf *headers = &r->x->reply.headers;
+    const char *blank = memchr(line, ' ', len);
+
+    r->status = 0;
+    for (const char *c = blank; c && ++c < line + len && *c >= '0' && *c <= '9';)
+        r->status = r->status * 10 % 10000 + (*c - '0');
+    ou_buf_clear(headers);
+    headers->max = OSS_HTTP_HEADERS_MAX;
+}
+
 /* The empty line: the headers of this block are complete. */
-static void end_of_headers(struct run *r)
+static void end_block(struct run *r)
 {
     struct oss_http_exchange *x = r->x;
-    long status = 0;
 
-    (void)curl_easy_getinfo(r->slot->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status < 200)
+    if (r->status < 200)
         return; /* 100-continue and its kin: the real block follows */
-    x->reply.status = (int)status;
+    x->reply.status = r->status;
     r->replied = true;
     if (x->head)
         r->result = x->head(x->reply_ctx, &x->reply, r->err);
 }
 
+void oss_http_take_line(struct run *r, const char *line, size_t len)
+{
+    struct ou_buf *headers = &r->x->reply.headers;
+
+    if (r->replied)
+        return; /* trailers */
+    if (len >= 5 && !memcmp(line, "HTTP/", 5))
+        begin_block(r, line, len);
+    else if (!len || line[0] == '\r' || line[0] == '\n')
+        end_block(r);
+    else
+        keep_header(&r->x->reply, line, len);
+    if (headers->failed && r->result == 0)
+        r->result =
+            oss_error_here(r->err, 0, OSS_CODE_BAD_REPLY, NULL,
+                           "a reply with more than %u bytes of headers", OSS_HTTP_HEADERS_MAX);
+}
+
+void oss_http_take_body(struct run *r, const char *data, size_t len)
+{
+    struct oss_http_exchange *x = r->x;
+
+    x->received += len;
+    if (x->write && r->result == 0)
+        r->result = x->write(x->reply_ctx, data, len, r->err);
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 {
     struct run *r = ctx;
-    struct oss_http_reply *reply = &r->x->reply;
-    size_t len = size * count;
 
     r->moved_ms = ou_now_ms();
-    if (r->replied)
-        return len; /* trailers */
-    if (len >= 5 && !memcmp(line, "HTTP/", 5)) {
-        ou_buf_clear(&reply->headers);
-        reply->headers.max = OSS_HTTP_HEADERS_MAX;
-    } else if (is_blank(line[0])) {
-        if (line[0] != ' ' && line[0] != '\t') /* else a folded line, long obsolete */
-            end_of_headers(r);
-    } else {
-        keep_header(reply, line, len);
-    }
-    if (reply->headers.failed && r->result == 0)
-        r->result = ou_buf_check(&reply->headers, r->err);
-    return r->result < 0 ? 0 : len;
+    oss_http_take_line(r, line, size * count);
+    return r->result < 0 ? 0 : size * count;
 }
 
 static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 {
     struct run *r = ctx;
-    struct oss_http_exchange *x = r->x;
     uint64_t now = ou_now_ms();
-    size_t len = size * count;
 
     if (r->hold_down_ms > now) {
         r->held = true;
         return CURL_WRITEFUNC_PAUSE;
     }
     r->moved_ms = now;
-    x->received += len;
-    if (x->write)
-        r->result = x->write(x->reply_ctx, data, len, r->err);
+    oss_http_take_body(r, data, size * count);
     if (r->http->options.down)
-        r->hold_down_ms = oss_limit_book(r->http->options.down, len, now);
-    return r->result < 0 ? 0 : len;
+        r->hold_down_ms = oss_limit_book(r->http->options.down, size * count, now);
+    return r->result < 0 ? 0 : size * count;
+}
+
+/* A connection ends, of whatever age: the slot knows what it was doing. */
+static int on_close(void *ctx, curl_socket_t fd)
+{
+    const struct slot *slot = ctx;
+
+    if (slot->run)
+        oss_http_salvage(slot->run, fd);
+    return close(fd);
 }
 
 /* -- options -- */
@@ -190,8 +222,9 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 /* Options of libcurl cannot fail but for memory and for what it was built without. */
 #define SET(easy, option, value) (void)curl_easy_setopt(easy, option, value)
 
-void oss_http_fixed_options(struct oss_http *http, CURL *easy)
+void oss_http_fixed_options(struct oss_http *http, struct slot *slot)
 {
+    CURL *easy = slot->easy;
     const struct oss_http_options *o = &http->options;
 
     SET(easy, CURLOPT_SHARE, http->share);
@@ -217,6 +250,8 @@ void oss_http_fixed_options(struct oss_http *http, CURL *easy)
         SET(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         SET(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
+    SET(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    SET(easy, CURLOPT_CLOSESOCKETDATA, slot);
     SET(easy, CURLOPT_PREREQFUNCTION, on_send);
     SET(easy, CURLOPT_READFUNCTION, on_read);
     SET(easy, CURLOPT_SEEKFUNCTION, on_seek);
