@@ -91,19 +91,19 @@ char *srv_base64(const void *data, size_t len)
 int64_t srv_base64_decode(const char *s, uint8_t **out)
 {
     size_t len = strlen(s);
+    size_t digits = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+    size_t padding = strspn(s + digits, "=");
     srv_autofree uint8_t *bytes = srv_xcalloc(len / 4 * 3 + 1, 1);
     int n;
 
-    if (len == 0 || len % 4 != 0 || len > INT32_MAX || strspn(s, " \t\r\n") > 0)
+    if (len == 0 || len % 4 != 0 || len > INT32_MAX || padding > 2 || digits + padding != len)
         return -1;
     n = EVP_DecodeBlock(bytes, (const unsigned char *)s, (int)len);
     if (n < 0)
         return -1;
-    for (size_t pad = len; pad > len - 2 && s[pad - 1] == '='; pad--)
-        n--;
     *out = bytes;
     bytes = NULL;
-    return n;
+    return n - (int64_t)padding;
 }
 
 /* Length of the UTF-8 sequence at @s, 0 if it is none (overlong forms and surrogates are none). */
