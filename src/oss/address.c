@@ -121,13 +121,24 @@ static void learn_from_host(struct oss_address *a)
     }
 }
 
+/* "http:/host", "https//host": a scheme was meant. */
+static bool is_scheme_typo(const char *s)
+{
+    if (strncasecmp(s, "http", 4) != 0)
+        return false;
+    s += s[4] == 's' || s[4] == 'S' ? 5 : 4;
+    return (s[0] == ':' && s[1] == '/') || (s[0] == '/' && s[1] == '/');
+}
+
 static int parse_scheme(struct oss_address *a, const char **rest, struct ou_error *err)
 {
     const char *colon = strstr(*rest, "://");
 
     (void)snprintf(a->scheme, sizeof(a->scheme), "https");
-    if (!colon)
+    if (!colon && !is_scheme_typo(*rest))
         return 0;
+    if (!colon)
+        return ou_error_say(err, EINVAL, "endpoint=%s: it begins with https:// or http://", *rest);
     if ((colon - *rest) == 4 && !strncasecmp(*rest, "http", 4))
         (void)snprintf(a->scheme, sizeof(a->scheme), "http");
     else if ((colon - *rest) != 5 || strncasecmp(*rest, "https", 5) != 0)
