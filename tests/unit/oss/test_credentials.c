@@ -283,6 +283,28 @@ static void a_source_that_lies_about_and_is_unusable_is_passed_over_and_told(voi
     assert_null(strstr(text, "sesame"));
 }
 
+static void a_file_without_keys_is_passed_over_in_silence(void **state)
+{
+    const struct oss_cred_config config = {.files = true};
+    ou_autoclose int log = memfd_create("log", MFD_CLOEXEC);
+    struct oss_cred_chain *chain = NULL;
+    struct ou_error err = OU_ERROR_INIT;
+
+    (void)state;
+    ou_log_to_fd(log);
+    write_file(".ossutilconfig", "[Credentials]\nlanguage=EN\n", 0600);
+    write_file(".passwd-ossfs", "home:s\n", 0600);
+    assert_found(&config, "home", ".passwd-ossfs");
+    if (access("/etc/passwd-ossfs", F_OK) != 0) {
+        remove_files();
+        write_file(".ossutilconfig", "[Credentials]\nlanguage=EN\n", 0600);
+        assert_int_equal(oss_cred_chain_new(&config, &chain, &err), -ENOKEY);
+        assert_null(strstr(err.message, "no keys in it"));
+    }
+    ou_log_to_fd(STDERR_FILENO);
+    assert_int_equal(lseek(log, 0, SEEK_END), 0);
+}
+
 static void a_changed_file_is_taken_over_by_reload_and_a_broken_one_is_not(void **state)
 {
     const struct oss_cred_config config = {.files = true};
@@ -361,6 +383,7 @@ int main(void)
         cmocka_unit_test_setup(a_named_source_that_is_unusable_ends_the_search, clear),
         cmocka_unit_test_setup(a_source_that_lies_about_and_is_unusable_is_passed_over_and_told,
                                clear),
+        cmocka_unit_test_setup(a_file_without_keys_is_passed_over_in_silence, clear),
         cmocka_unit_test_setup(a_changed_file_is_taken_over_by_reload_and_a_broken_one_is_not,
                                clear),
         cmocka_unit_test_setup(a_part_that_could_forge_a_header_is_refused, clear),
