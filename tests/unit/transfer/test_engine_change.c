@@ -286,8 +286,10 @@ static void replan_once(enum bucket_op op, unsigned number, enum bucket_moment m
 {
     if (op != OP_PART || number != 2 || moment != MOMENT_BODY || hook_runs++ > 0)
         return;
-    owner_write(subject, replan_size < subject->size ? replan_size : 0, 1, 'r');
-    ou_mutex_lock(&subject->lock);
+    ou_mutex_lock(&subject->lock); /* what is cut off is touched, like any change */
+    xfer_upload_touch(subject->upload, replan_size, UINT64_MAX - replan_size);
+    xfer_upload_touch(subject->upload, 0, 1);
+    subject->data[0] ^= 1;
     subject->size = replan_size;
     ou_mutex_unlock(&subject->lock);
     replan_to(subject, replan_size, replan_threshold);
