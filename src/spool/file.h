@@ -1,0 +1,167 @@
+/*
+ * The staged file from inside. Not for other layers.
+ *
+ * Three views of its bytes: *live* (what readers see), *stable* (in .s: what the sidecar can
+ * rebuild and uploads send), *base* (the object below). Both maps say for each byte in which
+ * slot it lies. The rules that make a stable version immutable:
+ *   W1  a write never goes to a slot in which the stable version has that byte;
+ *   W2  nor, while a newer stable version has not reached the disk, to a byte that the last
+ *       synced version may have there: it is synced first;
+ *   W3  a hole is punched only where neither version, nor a reader on its way, refers to.
+ * Everything that changes the file, and its journal, is done under .io, so between two stable
+ * points the set of changes (.dirty, .low) is exact.
+ */
+#ifndef OSSUP_SPOOL_FILE_H
+#define OSSUP_SPOOL_FILE_H
+
+#include "spool/internal.h"
+
+enum { SPOOL_SLOTS = 2 };
+#define SPOOL_NO_VERSION UINT64_MAX
+
+/* A reader of the base, shared by those who are reading when the base changes. */
+struct spool_base_reader {
+    atomic_uint refs;
+    struct xfer_reader *reader;
+};
+
+struct spool_file {
+    /* constant */
+    struct spool *spool;
+    char id[SPOOL_ID_SIZE];
+    atomic_uint refs;
+
+    struct spool_node node; /* spool->lock; in the table while .named */
+    bool named;             /* spool->lock */
+
+    struct ou_mutex io; /* rank SPOOL_RANK_IO */
+    /* changes only under .io: */
+    struct ou_journal journal;
+    bool has_sidecar;         /* also .lock */
+    bool dir_synced;          /* the names of the files have reached the disk */
+    bool journal_dirty;       /* it has lines that were not synced */
+    uint64_t journal_compact; /* size after the last rewriting */
+
+    struct ou_mutex lock;   /* rank SPOOL_RANK_FILE */
+    pthread_cond_t changed; /* with .lock: an upload ended */
+
+    /* changes only under .io and .lock both, so either is enough to read: */
+    struct spool_sidecar
+        s; /* the stable version, and all that is journalled (.key: spool->lock too) */
+    struct extent_map live;
+    uint64_t size, base_limit;
+    uint64_t low;                /* smallest size since the last stable point */
+    struct extent_map dirty;     /* set: written since then */
+    struct spool_base live_base; /* present only if not .s.base (clone before its stable point) */
+    struct spool_attr attr;      /* live; .s.attr is what is journalled */
+    uint64_t attr_number;
+    struct extent_map stored[SPOOL_SLOTS]; /* sets: what the data files may hold */
+    bool garbage;                          /* something in .stored is not needed any more */
+    struct extent_map poison;              /* set: writes that failed and were not repeated */
+    struct ou_error poison_error;
+    struct spool_upload *up; /* the upload that is with the engine */
+
+    /* under .lock: */
+    int fd[SPOOL_SLOTS]; /* -1: closed */
+    unsigned opens, writers;
+    unsigned busy; /* calls that use .fd or .journal */
+    bool kept;     /* the spool holds a reference: there is something to lose */
+    bool poisoned; /* .poison is not empty, or it could not be told */
+    bool unlinked; /* no name, no sidecar to be written any more */
+    bool foreign;  /* counted in spool->foreign_bases */
+    struct spool_base_reader *reader[2]; /* of .s.base, of .live_base */
+    uint64_t changed_ms;                 /* of the last write, close or attribute change */
+    uint64_t publishable;     /* a version that may be published though writers have it open;
+                                  SPOOL_NO_VERSION: none */
+    uint64_t open_publish_ms; /* when that was last done */
+    bool hurry;               /* someone waits for it: no settle time */
+    uint64_t published_version, published_attr; /* newest in the bucket */
+    bool tell;                                  /* .s.failed is to be returned once */
+    uint64_t retry_ms;                          /* parked: when it is tried again; 0: not parked */
+    unsigned parked;                            /* times in a row */
+    uint64_t disk_bytes;                        /* what the data files take */
+    size_t timer_at; /* timer.lock: index + 1 in the heap; 0: not in it */
+    uint64_t due_ms; /* timer.lock */
+};
+
+/* -- file.c -- */
+/** spool_file_new() - one reference, in no table; takes nothing. */
+struct spool_file *spool_file_new(struct spool *spool, uint64_t seq, const char *key,
+                                  struct ou_error *err);
+/** spool_file_free() - the last one out; also used by spool_close(). */
+void spool_file_free(struct spool_file *file);
+/** spool_file_keep_locked() - there is something to lose from now on. */
+void spool_file_keep_locked(struct spool_file *file);
+/** spool_file_fd_locked() - the slot's descriptor, opened if need be. -ENOENT: not there and not @create. */
+int spool_file_fd_locked(struct spool_file *file, enum extent_slot slot, bool create,
+                         struct ou_error *err);
+void spool_file_enter_locked(struct spool_file *file); /* descriptors stay open until leave */
+void spool_file_leave_locked(struct spool_file *file);
+/** spool_file_disk() - after the data files changed: @reserved bytes had been admitted. */
+void spool_file_disk(struct spool_file *file, uint64_t reserved);
+void spool_file_remove_data(struct spool_file *file);                         /* .io */
+int spool_file_remove_sidecar(struct spool_file *file, struct ou_error *err); /* .io */
+/** spool_file_settle_down() - .io held: nothing pending, no handle: take it off the disk. Return: drop a reference. */
+bool spool_file_settle_down(struct spool_file *file);
+/** spool_file_plan_locked() - set the timer to when something is to be done next. */
+void spool_file_plan_locked(struct spool_file *file);
+bool spool_file_pending_locked(const struct spool_file *file);
+bool spool_file_unstable_locked(const struct spool_file *file);
+/** spool_file_foreign_locked() - count it as one that needs another key's object, or not. */
+void spool_file_foreign_locked(struct spool_file *file);
+
+/* -- file_journal.c: all with .io held -- */
+/** spool_file_record() - append the records in @lines and apply them. @sync: reaches the disk. */
+int spool_file_record(struct spool_file *file, const struct ou_buf *lines, bool sync,
+                      struct ou_error *err);
+/** spool_file_append() without applying, for those who apply under a lock of their own. */
+int spool_file_journal(struct spool_file *file, const struct ou_buf *lines, bool sync,
+                       struct ou_error *err);
+int spool_file_apply_locked(struct spool_file *file, const struct ou_buf *lines,
+                            struct ou_error *err);
+int spool_file_word(struct spool_file *file, const char *type, bool sync, struct ou_error *err);
+/** spool_file_compact() - rewrite the sidecar, @now or when most of it is history. */
+int spool_file_compact(struct spool_file *file, bool now, struct ou_error *err);
+void spool_file_tidy(struct spool_file *file); /* likewise; a failure is logged */
+
+/* -- file_stable.c: .io held -- */
+int spool_file_make_stable(struct spool_file *file, bool sync, struct ou_error *err);
+/** spool_file_make_synced() - the stable version reaches the disk. */
+int spool_file_make_synced(struct spool_file *file, struct ou_error *err);
+/** spool_file_reclaim() - give back disk space that no version refers to. */
+void spool_file_reclaim(struct spool_file *file);
+
+/* -- file_read.c -- */
+/** spool_file_read_base() - bytes of the base of the stable version, or of the live one. */
+ssize_t spool_file_read_base(struct spool_file *file, bool stable, void *buf, size_t len,
+                             uint64_t offset, struct ou_cancel *cancel, struct ou_error *err);
+void spool_base_reader_drop(struct spool_base_reader *reader);
+/** spool_file_take_readers_locked() - a base changed: @old is for the caller to drop, unlocked. */
+void spool_file_take_readers_locked(struct spool_file *file, struct spool_base_reader *old[2]);
+/** spool_file_read_slot() - [offset, offset + len) lies in @slot; .lock held, dropped meanwhile. */
+ssize_t spool_file_read_slot_locked(struct spool_file *file, enum extent_slot slot, void *buf,
+                                    size_t len, uint64_t offset, struct ou_error *err);
+
+/* -- upload.c -- */
+/** spool_upload_due() - the timer's: start what may start. */
+void spool_upload_due(struct spool_file *file);
+/** spool_upload_changed() - .io held, after a stable point that changed @delta and all from @cut on. */
+void spool_upload_changed(struct spool_file *file, const struct extent_map *delta, uint64_t cut,
+                          uint64_t end, bool base_changed);
+/** spool_upload_restart() - .io held: what the upload was begun with is not so any more. */
+void spool_upload_restart(struct spool_file *file);
+/** spool_upload_mark_locked() - .io and .lock held: in one step with the switch of the stable map. */
+void spool_upload_mark_locked(struct spool_file *file, const struct extent_map *delta,
+                              uint64_t cut);
+void spool_upload_kick(struct spool_file *file);                  /* .io or .lock */
+void spool_upload_cancel(struct spool_file *file);                /* .io */
+struct xfer_upload *spool_upload_handle(struct spool_upload *up); /* .lock or .io */
+const char *spool_upload_key(const struct spool_upload *up);
+struct spool_upload *spool_upload_next(const struct spool_upload *up); /* spool->lock */
+struct spool_file *spool_upload_file(const struct spool_upload *up);
+/** spool_uploads_drop() - after the engine stopped: nobody will call done(). */
+void spool_uploads_drop(struct spool *spool);
+/** spool_file_finish_unlink() - .io held: the last traces of a file without a name. */
+void spool_file_finish_unlink(struct spool_file *file);
+
+#endif

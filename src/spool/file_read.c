@@ -1,0 +1,204 @@
+/*
+ * Reading: what is local comes from its slot, what is not from the base, the rest is zeros.
+ */
+#include "spool/file.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* -- the base -- */
+
+void spool_base_reader_drop(struct spool_base_reader *r)
+{
+    if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
+        return;
+    xfer_reader_free(r->reader);
+    free(r);
+}
+
+void spool_file_take_readers_locked(struct spool_file *f, struct spool_base_reader *old[2])
+{
+    ou_mutex_assert_held(&f->lock);
+    for (int i = 0; i < 2; i++) {
+        old[i] = f->reader[i];
+        f->reader[i] = NULL;
+    }
+}
+
+static int make_reader_locked(struct spool_file *f, const struct spool_base *base,
+                              struct spool_base_reader **out, struct ou_error *err)
+{
+    struct spool_base_reader *r = calloc(1, sizeof(*r));
+    int result;
+
+    if (!r)
+        return ou_error_set(err, ENOMEM, "read %s", base->key);
+    atomic_init(&r->refs, 1);
+    result = xfer_reader_new(f->spool->pool, base->key, base->etag, base->size, &r->reader, err);
+    if (result < 0) {
+        free(r);
+        return result;
+    }
+    *out = r;
+    return 0;
+}
+
+ssize_t spool_file_read_base(struct spool_file *f, bool stable, void *buf, size_t len,
+                             uint64_t offset, struct ou_cancel *cancel, struct ou_error *err)
+{
+    struct spool_base_reader *r = NULL;
+    const struct spool_base *base;
+    bool replaced;
+    int i, made = 0;
+    ssize_t n;
+
+    ou_mutex_lock(&f->lock);
+    i = !stable && f->live_base.present;
+    base = i ? &f->live_base : &f->s.base;
+    if (!f->reader[i])
+        made = make_reader_locked(f, base, &f->reader[i], err);
+    if (made == 0) {
+        r = f->reader[i];
+        (void)atomic_fetch_add(&r->refs, 1);
+    }
+    ou_mutex_unlock(&f->lock);
+    if (made < 0)
+        return made;
+
+    n = xfer_reader_read(r->reader, buf, len, offset, 0, cancel, err);
+    ou_mutex_lock(&f->lock);
+    replaced = f->reader[i] != r;
+    ou_mutex_unlock(&f->lock);
+    spool_base_reader_drop(r);
+    if (n == -ESTALE && replaced) /* we replaced the object ourselves: the new one has the bytes */
+        return -EAGAIN;
+    if (n == 0 && len)
+        return ou_error_say(err, EIO, "the base of %s ends too early", f->id);
+    return n;
+}
+
+/* -- slots -- */
+
+ssize_t spool_file_read_slot_locked(struct spool_file *f, enum extent_slot slot, void *buf,
+                                    size_t len, uint64_t offset, struct ou_error *err)
+{
+    int fd = spool_file_fd_locked(f, slot, false, err);
+    ssize_t n;
+
+    if (fd < 0)
+        return fd == -ENOENT ? ou_error_say(err, EIO, "the data file of %s is gone", f->id) : fd;
+    spool_file_enter_locked(f);
+    ou_mutex_unlock(&f->lock);
+    n = ou_pread_full(fd, buf, len, offset, err);
+    ou_mutex_lock(&f->lock);
+    spool_file_leave_locked(f);
+    if (n >= 0 && (size_t)n < len)
+        return ou_error_say(err, EIO, "the data file of %s is too short", f->id);
+    return n;
+}
+
+/* One run of the live version. Return: bytes > 0, 0 at the end, -EAGAIN: look again. */
+static ssize_t read_run(struct spool_file *f, void *buf, size_t len, uint64_t offset,
+                        struct ou_cancel *cancel, struct ou_error *err)
+{
+    struct extent e;
+    ssize_t n;
+
+    ou_mutex_lock(&f->lock);
+    if (offset >= f->size) {
+        ou_mutex_unlock(&f->lock);
+        return 0;
+    }
+    if (len > f->size - offset)
+        len = (size_t)(f->size - offset);
+    e = extent_map_at(&f->live, offset);
+    if (len > e.size)
+        len = (size_t)e.size;
+    if (e.slot == EXTENT_A || e.slot == EXTENT_B) {
+        n = spool_file_read_slot_locked(f, e.slot, buf, len, offset, err);
+        ou_mutex_unlock(&f->lock);
+        return n;
+    }
+    if (e.slot == EXTENT_NONE && offset < f->base_limit) {
+        if (len > f->base_limit - offset)
+            len = (size_t)(f->base_limit - offset);
+        ou_mutex_unlock(&f->lock);
+        return spool_file_read_base(f, false, buf, len, offset, cancel, err);
+    }
+    ou_mutex_unlock(&f->lock);
+    memset(buf, 0, len);
+    return (ssize_t)len;
+}
+
+ssize_t spool_file_read(struct spool_file *f, void *buf, size_t len, uint64_t offset,
+                        struct ou_cancel *cancel, struct ou_error *err)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = read_run(f, (char *)buf + done, len - done, offset + done, cancel, err);
+
+        if (n == -EAGAIN)
+            continue;
+        if (n < 0)
+            return n;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+bool spool_file_local(struct spool_file *f, uint64_t offset, size_t len)
+{
+    uint64_t end;
+
+    ou_lock_scope(&f->lock);
+    end = offset < f->base_limit ? f->base_limit : offset;
+    if (end > f->size)
+        end = f->size;
+    if (len < end - offset)
+        end = offset + len;
+    while (offset < end) {
+        struct extent e = extent_map_at(&f->live, offset);
+
+        if (e.slot == EXTENT_NONE)
+            return false;
+        offset += e.size;
+    }
+    return true;
+}
+
+int spool_file_seek(struct spool_file *f, uint64_t offset, int whence, uint64_t *result,
+                    struct ou_error *err)
+{
+    if (whence != SEEK_DATA && whence != SEEK_HOLE)
+        return ou_error_set(err, EINVAL, "seek");
+    ou_lock_scope(&f->lock);
+    if (offset >= f->size)
+        return ou_error_set(err, ENXIO, "seek beyond the end");
+    while (offset < f->size) {
+        struct extent e = extent_map_at(&f->live, offset);
+        bool data = e.slot == EXTENT_A || e.slot == EXTENT_B;
+        uint64_t run = e.size;
+
+        if (e.slot == EXTENT_NONE && offset < f->base_limit) {
+            data = true;
+            if (run > f->base_limit - offset)
+                run = f->base_limit - offset;
+        }
+        if (data == (whence == SEEK_DATA)) {
+            *result = offset;
+            return 0;
+        }
+        offset += run < f->size - offset ? run : f->size - offset;
+    }
+    if (whence == SEEK_DATA)
+        return ou_error_set(err, ENXIO, "no data beyond");
+    *result = f->size; /* the end is a hole */
+    return 0;
+}

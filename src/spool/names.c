@@ -1,0 +1,392 @@
+/*
+ * Names that go or change: unlink and rename of staged files.
+ *
+ * Unlink. The delete of the object is journalled first (its sequence number is above the file's,
+ * which makes the sidecar void), then the sidecar says `unlinked`, then the data goes, then,
+ * once no upload is left to be ended, the sidecar.
+ *
+ * Rename. The delete of the old object is journalled first, bound to the file's id, so that it is
+ * void as long as the sidecar has not been renamed; then the sidecar's `rename` line takes effect.
+ * A crash between the two leaves the old name. If the new name had a staged file, there may be two
+ * sidecars of one key after a crash: the higher sequence number wins.
+ */
+#include "spool/file.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "oss/ops.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The object may exist in the bucket under the file's name. */
+static bool may_exist(const struct spool_file *f)
+{
+    return !f->s.absent || f->s.upload.publishing || f->published_version ||
+           (f->s.base.present && !strcmp(f->s.base.key, f->s.key));
+}
+
+void spool_file_finish_unlink(struct spool_file *f)
+{
+    struct ou_error err = OU_ERROR_INIT;
+    bool last;
+
+    ou_mutex_assert_held(&f->io);
+    ou_mutex_lock(&f->lock);
+    last = !f->up && !f->s.upload.key;
+    ou_mutex_unlock(&f->lock);
+    if (last && f->has_sidecar && spool_file_remove_sidecar(f, &err) < 0)
+        ou_log_warn(OU_LOG_SPOOL, &err, "sidecar of a file without a name id=%s", f->id);
+}
+
+/* Takes the file out of the table and off the disk. Return: drop the spool's reference. */
+static bool take_name(struct spool_file *f)
+{
+    struct spool *spool = f->spool;
+    struct ou_error err = OU_ERROR_INIT;
+    bool drop;
+
+    ou_mutex_assert_held(&f->io);
+    ou_mutex_lock(&spool->lock);
+    if (f->named)
+        spool_table_remove(&spool->locked.files, &f->node);
+    f->named = false;
+    ou_mutex_lock(&f->lock);
+    /* Readers and writers that are left need the data files, which lose their names now. */
+    for (int i = 0; i < 2; i++)
+        (void)spool_file_fd_locked(f, (enum extent_slot)i, false, &err);
+    f->unlinked = true;
+    f->s.unlinked = true;
+    spool_file_foreign_locked(f);
+    spool_file_plan_locked(f);
+    drop = f->kept;
+    f->kept = false;
+    (void)pthread_cond_broadcast(&f->changed);
+    (void)pthread_cond_broadcast(&spool->changed);
+    ou_mutex_unlock(&f->lock);
+    ou_mutex_unlock(&spool->lock);
+
+    if (f->has_sidecar && spool_file_word(f, "unlinked", false, &err) < 0)
+        ou_log_warn(OU_LOG_SPOOL, &err, "unlink key=%s", f->s.key);
+    spool_upload_cancel(f);
+    spool_file_remove_data(f);
+    spool_file_finish_unlink(f);
+    return drop;
+}
+
+int spool_file_unlink(struct spool_file *f, struct ou_error *err)
+{
+    bool drop;
+    int r = 0;
+
+    ou_mutex_lock(&f->io);
+    if (f->unlinked) {
+        ou_mutex_unlock(&f->io);
+        return 0;
+    }
+    if (may_exist(f))
+        r = spool_deletes_add(f->spool, f->s.key, NULL, err);
+    drop = r == 0 && take_name(f);
+    ou_mutex_unlock(&f->io);
+    if (drop)
+        spool_file_unref(f);
+    return r;
+}
+
+/* -- rename -- */
+
+/* The base lies under the old name, which is about to be deleted, and its bytes are needed. */
+static bool base_must_move(const struct spool_file *f)
+{
+    struct extent_map const *maps[2] = {&f->s.map, &f->live};
+    uint64_t limits[2] = {f->s.base_limit, f->base_limit};
+
+    if (!f->s.base.present || strcmp(f->s.base.key, f->s.key) != 0)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        for (uint64_t at = 0; at < limits[i];) {
+            struct extent e = extent_map_at(maps[i], at);
+
+            if (e.slot == EXTENT_NONE)
+                return true;
+            at += e.size;
+        }
+    }
+    return false;
+}
+
+struct copying { /* a copy by parts, awaited */
+    struct ou_mutex lock;
+    pthread_cond_t done;
+    bool ended; /* lock */
+    int result;
+    struct ou_error err;
+    struct oss_written written;
+    struct oss_object object; /* the source: constant */
+    struct spool_attr attr;
+    struct spool_headers headers;
+    bool has_headers;
+};
+
+static ssize_t copying_read(void *ctx, void *buf, size_t len, uint64_t offset, struct ou_error *err)
+{
+    (void)ctx;
+    (void)buf;
+    (void)len;
+    (void)offset;
+    return ou_error_set(err, EIO, "a copy reads nothing");
+}
+
+static int copying_headers(void *ctx, struct oss_object_headers *out, struct ou_error *err)
+{
+    struct copying *c = ctx;
+
+    if (!c->has_headers) {
+        int r = spool_headers_init(&c->headers, &c->attr, err);
+
+        if (r < 0)
+            return r;
+        c->has_headers = true;
+    }
+    *out = c->headers.headers;
+    return 0;
+}
+
+static int copying_may_publish(void *ctx, struct ou_error *err)
+{
+    (void)ctx;
+    (void)err;
+    return 1;
+}
+
+static void copying_done(void *ctx, const struct xfer_result *result, const struct ou_error *err)
+{
+    struct copying *c = ctx;
+
+    ou_lock_scope(&c->lock);
+    c->ended = true;
+    c->written = result->written;
+    if (err) {
+        c->err = *err;
+        c->result = -err->errnum;
+    }
+    (void)pthread_cond_broadcast(&c->done);
+}
+
+static const struct xfer_upload_ops copying_ops = {.read = copying_read,
+                                                   .headers = copying_headers,
+                                                   .may_publish = copying_may_publish,
+                                                   .done = copying_done};
+
+static void copying_wake(void *arg)
+{
+    struct copying *c = arg;
+
+    ou_mutex_lock(&c->lock);
+    (void)pthread_cond_broadcast(&c->done);
+    ou_mutex_unlock(&c->lock);
+}
+
+static int copy_by_parts(struct spool *spool, const struct spool_base *from, const char *key,
+                         struct copying *c, struct ou_cancel *cancel, struct ou_error *err)
+{
+    const struct xfer_range all = {.offset = 0, .size = from->size};
+    const struct xfer_plan_input in = {.size = from->size,
+                                       .part_size = spool->config.part_size,
+                                       .put_threshold = 0,
+                                       .base_size = from->size,
+                                       .base = &all,
+                                       .base_count = 1};
+    ou_auto(xfer_plan_fini) struct xfer_plan plan = {0};
+    struct xfer_upload_spec spec = {.key = key,
+                                    .base_key = from->key,
+                                    .base_etag = from->etag,
+                                    .plan = &plan,
+                                    .ops = &copying_ops,
+                                    .ctx = c,
+                                    .one_shot = true};
+    struct ou_cancel_hook hook;
+    struct xfer_upload *upload;
+    bool told = false;
+    int r = xfer_plan_make(&in, &plan, err);
+
+    if (r == 0)
+        r = xfer_upload_start(spool->engine, &spec, &upload, err);
+    if (r < 0)
+        return r;
+    ou_cancel_attach(cancel, &hook, copying_wake, c);
+    ou_mutex_lock(&c->lock);
+    while (!c->ended) {
+        if (ou_cancel_triggered(cancel) && !told) {
+            told = true;
+            xfer_upload_cancel(upload);
+        }
+        ou_cond_wait(&c->done, &c->lock);
+    }
+    ou_mutex_unlock(&c->lock);
+    ou_cancel_detach(cancel, &hook);
+    if (c->result < 0)
+        *err = c->err;
+    return c->result;
+}
+
+/* The base's object gets the new name, too; no lock is held. @to: what lies there then. */
+static int copy_base(struct spool_file *f, const struct spool_base *from, const char *key,
+                     struct ou_cancel *cancel, struct spool_base *to, struct ou_error *err)
+{
+    struct copying c = {.err = OU_ERROR_INIT};
+    struct oss_call call = {.cancel = cancel};
+    int r;
+
+    r = oss_copy_object(f->spool->client, &call, from->key, from->etag, key, NULL, &c.written, err);
+    if (r == -EFBIG) {
+        ou_mutex_init(&c.lock, SPOOL_RANK_SLEEP);
+        ou_cond_init(&c.done);
+        ou_mutex_lock(&f->lock);
+        r = spool_attr_copy(&c.attr, &f->s.attr, err);
+        ou_mutex_unlock(&f->lock);
+        if (r == 0)
+            r = copy_by_parts(f->spool, from, key, &c, cancel, err);
+        if (c.has_headers)
+            spool_headers_fini(&c.headers);
+        spool_attr_fini(&c.attr);
+        (void)pthread_cond_destroy(&c.done);
+        ou_mutex_fini(&c.lock);
+    }
+    if (r < 0)
+        return r;
+    *to = (struct spool_base){.present = true, .size = from->size, .key = strdup(key)};
+    if (!to->key)
+        return ou_error_set(err, ENOMEM, "rename to %s", key);
+    memcpy(to->etag, c.written.etag, sizeof(to->etag));
+    return 0;
+}
+
+/* Others that read the object under @key are through with it before it is replaced. */
+static int await_base(struct spool_file *f, const char *key, struct ou_cancel *cancel,
+                      struct ou_error *err)
+{
+    struct spool *spool = f->spool;
+
+    while (spool_base_needed(spool, key, f)) {
+        if (ou_cancel_triggered(cancel))
+            return ou_error_set(err, EINTR, "rename to %s", key);
+        ou_lock_scope(&spool->lock);
+        (void)ou_cond_wait_until(&spool->changed, &spool->lock, ou_now_ms() + 200);
+    }
+    return 0;
+}
+
+/* Moves the base out of the way of the delete. Return: 1 done, 0 there was none to move. */
+static int move_base(struct spool_file *f, const char *key, struct ou_cancel *cancel,
+                     struct spool_base *to, struct ou_error *err)
+{
+    ou_auto(spool_base_fini) struct spool_base from = {0};
+    int r = 0;
+
+    ou_mutex_lock(&f->io);
+    if (base_must_move(f))
+        r = spool_base_copy(&from, &f->s.base, err);
+    ou_mutex_unlock(&f->io);
+    /* Always: two files, each waiting for the other's base to be free, would wait for ever. */
+    if (r == 0)
+        r = await_base(f, key, cancel, err);
+    if (r < 0 || !from.present)
+        return r;
+    r = copy_base(f, &from, key, cancel, to, err);
+    return r < 0 ? r : 1;
+}
+
+/* Both tables: the one in memory now, the one on disk has been written. */
+static void switch_name(struct spool_file *f, const struct ou_buf *line, struct ou_error *err)
+{
+    struct spool *spool = f->spool;
+    struct spool_base_reader *old[2];
+
+    ou_mutex_lock(&spool->lock);
+    if (f->named)
+        spool_table_remove(&spool->locked.files, &f->node);
+    ou_mutex_lock(&f->lock);
+    if (spool_file_apply_locked(f, line, err) < 0)
+        ou_log_error(OU_LOG_SPOOL, err, "renamed on disk only id=%s", f->id);
+    spool_file_take_readers_locked(f, old);
+    f->changed_ms = ou_now_ms();
+    spool_file_plan_locked(f);
+    ou_mutex_unlock(&f->lock);
+    spool_table_insert(&spool->locked.files, &f->node, f->s.key);
+    f->named = true;
+    ou_mutex_unlock(&spool->lock);
+    spool_base_reader_drop(old[0]);
+    spool_base_reader_drop(old[1]);
+}
+
+/* @over: the staged file that has the new name so far, its .io held too; or NULL. */
+static int rename_both(struct spool_file *f, struct spool_file *over, const char *key,
+                       const struct spool_base *base, bool *drop_over, struct ou_error *err)
+{
+    ou_auto(ou_buf_fini) struct ou_buf line = {0};
+    bool absent = over ? !may_exist(over) : false;
+    int r = 0;
+
+    if (may_exist(f))
+        r = spool_deletes_add(f->spool, f->s.key, f->id, err);
+    if (r < 0)
+        return r;
+    spool_record_rename(&line, spool_next_seq(f->spool), key, absent && !base->present,
+                        base->present ? base : NULL);
+    /* A base that nothing shows through would only keep its old name in use. */
+    if (!base->present && f->s.base.present && !strcmp(f->s.base.key, f->s.key)) {
+        ou_buf_adds(&line, "\n");
+        spool_record_word(&line, "baseless");
+    }
+    if (spool_sidecar_exists(&f->s) || f->has_sidecar)
+        r = spool_file_journal(f, &line, false, err);
+    if (r < 0) {
+        (void)spool_deletes_claim(f->spool, f->s.key);
+        return r;
+    }
+    *drop_over = over && take_name(over);
+    spool_upload_restart(f);
+    switch_name(f, &line, err);
+    return 0;
+}
+
+static void lock_both(struct spool_file *f, struct spool_file *over)
+{
+    struct spool_file *first = over && over->s.seq < f->s.seq ? over : f;
+    struct spool_file *second = first == f ? over : f;
+
+    ou_mutex_lock(&first->io);
+    if (second)
+        ou_mutex_lock_second(&second->io);
+}
+
+int spool_file_rename(struct spool_file *f, const char *key, struct ou_cancel *cancel,
+                      struct ou_error *err)
+{
+    ou_auto(spool_base_fini) struct spool_base base = {0};
+    struct spool_file *over = NULL;
+    bool drop_over = false;
+    int r = move_base(f, key, cancel, &base, err);
+
+    if (r < 0)
+        return ou_error_prefix(err, "rename to %s", key);
+    (void)spool_find(f->spool, key, &over);
+    if (over == f) {
+        spool_file_unref(over);
+        return 0;
+    }
+    lock_both(f, over);
+    r = f->unlinked ? ou_error_set(err, ENOENT, "rename to %s", key)
+                    : rename_both(f, over, key, &base, &drop_over, err);
+    if (over)
+        ou_mutex_unlock(&over->io);
+    ou_mutex_unlock(&f->io);
+    if (drop_over)
+        spool_file_unref(over);
+    if (over)
+        spool_file_unref(over);
+    return r;
+}

@@ -1,0 +1,778 @@
+/*
+ * What sidecar records mean: the state that is left when they are applied in order.
+ *
+ * Invariants, kept by each record:
+ *   - map lies within [0, size), base_limit <= size;
+ *   - changed and upload.moved lie within [0, size); outside both, and below base.size, the
+ *     stable version equals the base;
+ *   - upload.parts are parts whose bytes equal those of the stable version.
+ */
+#include "spool/sidecar.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void spool_base_fini(struct spool_base *b)
+{
+    free(b->key);
+    *b = (struct spool_base){0};
+}
+
+int spool_base_copy(struct spool_base *to, const struct spool_base *from, struct ou_error *err)
+{
+    char *key = NULL;
+
+    if (from->present) {
+        key = strdup(from->key);
+        if (!key)
+            return ou_error_set(err, ENOMEM, "copy a base");
+    }
+    *to = *from;
+    to->key = key;
+    return 0;
+}
+
+bool spool_base_same(const struct spool_base *a, const struct spool_base *b)
+{
+    if (!a->present || !b->present)
+        return a->present == b->present;
+    return a->size == b->size && !strcmp(a->etag, b->etag) && !strcmp(a->key, b->key);
+}
+
+static void upload_fini(struct spool_upload_state *u)
+{
+    free(u->key);
+    free(u->parts);
+    extent_map_fini(&u->moved);
+    *u = (struct spool_upload_state){0};
+}
+
+void spool_sidecar_fini(struct spool_sidecar *s)
+{
+    free(s->key);
+    spool_base_fini(&s->base);
+    spool_attr_fini(&s->attr);
+    extent_map_fini(&s->map);
+    extent_map_fini(&s->changed);
+    extent_map_fini(&s->unsynced);
+    extent_map_fini(&s->coming);
+    upload_fini(&s->upload);
+    *s = (struct spool_sidecar){0};
+}
+
+bool spool_sidecar_exists(const struct spool_sidecar *s)
+{
+    return s->version > 0 || s->base.present;
+}
+
+bool spool_sidecar_dirty(const struct spool_sidecar *s)
+{
+    if (!spool_sidecar_exists(s))
+        return false;
+    return !s->base.present || s->size != s->base.size || s->changed.count ||
+           s->upload.moved.count || s->upload.publishing || strcmp(s->base.key, s->key) != 0;
+}
+
+bool spool_sidecar_pending(const struct spool_sidecar *s)
+{
+    return spool_sidecar_exists(s) &&
+           (spool_sidecar_dirty(s) || s->attr_number != s->attr_published);
+}
+
+/* -- sets of ranges -- */
+
+static int set_add(struct extent_map *set, uint64_t begin, uint64_t end, struct ou_error *err)
+{
+    return begin < end ? extent_map_set(set, begin, end - begin, EXTENT_A, err) : 0;
+}
+
+/* Adds what @map covers below @end to @set. */
+static int set_add_map(struct extent_map *set, const struct extent_map *map, uint64_t end,
+                       struct ou_error *err)
+{
+    struct extent e;
+    uint64_t at = 0;
+
+    while (extent_map_next(map, at, &e) && e.offset < end) {
+        int r;
+
+        at = e.offset + e.size;
+        r = set_add(set, e.offset, at < end ? at : end, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int spool_sidecar_all_changed(const struct spool_sidecar *s, struct extent_map *out,
+                              struct ou_error *err)
+{
+    int r = set_add_map(out, &s->changed, s->size, err);
+
+    return r < 0 ? r : set_add_map(out, &s->upload.moved, s->size, err);
+}
+
+/* -- reading JSON -- */
+
+static int broken(struct ou_error *err, const char *what)
+{
+    return ou_error_say(err, EBADMSG, "a sidecar record without a good %s", what);
+}
+
+static int get_u64(const struct ou_json *o, const char *name, uint64_t max, uint64_t *value,
+                   struct ou_error *err)
+{
+    if (!ou_json_u64(o, name, value) || *value > max)
+        return broken(err, name);
+    return 0;
+}
+
+/* Replaces *@to; an absent member becomes NULL unless @must. */
+static int get_bytes(const struct ou_json *o, const char *name, bool must, char **to,
+                     struct ou_error *err)
+{
+    size_t len = 0;
+    char *value = NULL;
+
+    if (ou_json_get(o, name)) {
+        value = ou_json_bytes(o, name, &len);
+        if (!value || strlen(value) != len) {
+            free(value);
+            return broken(err, name);
+        }
+    } else if (must) {
+        return broken(err, name);
+    }
+    free(*to);
+    *to = value;
+    return 0;
+}
+
+static int get_text(const struct ou_json *o, const char *name, char *to, size_t room,
+                    struct ou_error *err)
+{
+    const char *value = ou_json_string(o, name);
+
+    if (!value || strlen(value) >= room)
+        return broken(err, name);
+    memcpy(to, value, strlen(value) + 1);
+    return 0;
+}
+
+static int get_time(const struct ou_json *o, const char *name, const char *name_ns, bool *has,
+                    struct timespec *t, struct ou_error *err)
+{
+    int64_t s, ns;
+
+    *has = ou_json_i64(o, name, &s);
+    if (!*has)
+        return 0;
+    if (!ou_json_i64(o, name_ns, &ns) || ns < 0 || ns > 999999999)
+        return broken(err, name_ns);
+    *t = (struct timespec){.tv_sec = (time_t)s, .tv_nsec = (long)ns};
+    return 0;
+}
+
+static int get_other(const struct ou_json *o, struct spool_attr *a, struct ou_error *err)
+{
+    const struct ou_json *list = ou_json_get(o, "other");
+    size_t count = ou_json_length(list);
+
+    if (!count)
+        return 0;
+    a->other = calloc(count, sizeof(*a->other));
+    if (!a->other)
+        return ou_error_set(err, ENOMEM, "read attributes");
+    for (size_t i = 0; i < count; i++) {
+        const struct ou_json *item = ou_json_at(list, i);
+        char *name = NULL, *value = NULL;
+        int r = get_bytes(item, "name", true, &name, err);
+
+        if (r == 0)
+            r = get_bytes(item, "value", true, &value, err);
+        a->other[i] = (struct oss_meta){.name = name, .value = value};
+        a->other_count = i + 1;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int get_attr_into(const struct ou_json *o, struct spool_attr *a, struct ou_error *err)
+{
+    uint64_t mode, uid, gid;
+    bool has_mtime;
+    int r;
+
+    if ((r = get_u64(o, "mode", UINT32_MAX, &mode, err)) < 0 ||
+        (r = get_u64(o, "uid", UINT32_MAX, &uid, err)) < 0 ||
+        (r = get_u64(o, "gid", UINT32_MAX, &gid, err)) < 0 ||
+        (r = get_time(o, "mtime", "mtime_ns", &has_mtime, &a->mtime, err)) < 0 ||
+        (r = get_time(o, "atime", "atime_ns", &a->has_atime, &a->atime, err)) < 0 ||
+        (r = get_time(o, "ctime", "ctime_ns", &a->has_ctime, &a->ctime, err)) < 0 ||
+        (r = get_bytes(o, "xattr", false, &a->xattr, err)) < 0 ||
+        (r = get_bytes(o, "content_type", false, &a->content_type, err)) < 0 ||
+        (r = get_bytes(o, "cache_control", false, &a->cache_control, err)) < 0 ||
+        (r = get_bytes(o, "content_disposition", false, &a->content_disposition, err)) < 0 ||
+        (r = get_bytes(o, "content_encoding", false, &a->content_encoding, err)) < 0 ||
+        (r = get_bytes(o, "expires", false, &a->expires, err)) < 0 ||
+        (r = get_bytes(o, "storage_class", false, &a->storage_class, err)) < 0)
+        return r;
+    if (!has_mtime)
+        return broken(err, "mtime");
+    a->mode = (mode_t)mode;
+    a->uid = (uid_t)uid;
+    a->gid = (gid_t)gid;
+    return get_other(o, a, err);
+}
+
+static int apply_attr(struct spool_sidecar *s, const struct ou_json *line, struct ou_error *err)
+{
+    const struct ou_json *o = ou_json_get(line, "attr");
+    struct spool_attr a = {0};
+    uint64_t number;
+    int r;
+
+    if (!o)
+        return broken(err, "attr");
+    r = get_u64(o, "n", UINT64_MAX, &number, err);
+    if (r == 0)
+        r = get_attr_into(o, &a, err);
+    if (r < 0) {
+        spool_attr_fini(&a);
+        return r;
+    }
+    spool_attr_fini(&s->attr);
+    s->attr = a;
+    s->attr_number = number;
+    return 0;
+}
+
+static int apply_base(struct spool_sidecar *s, const struct ou_json *line, struct ou_error *err)
+{
+    const struct ou_json *o = ou_json_get(line, "base");
+    struct spool_base b = {.present = true};
+    int r;
+
+    r = get_u64(o, "size", SPOOL_SIZE_MAX, &b.size, err);
+    if (r == 0)
+        r = get_text(o, "etag", b.etag, sizeof(b.etag), err);
+    if (r == 0)
+        r = get_bytes(o, "key", true, &b.key, err);
+    if (r < 0)
+        return r;
+    spool_base_fini(&s->base);
+    s->base = b;
+    return 0;
+}
+
+/* Calls set(@to, offset, size, slot) for [[offset, size(, slot)]...]. */
+static int get_extents(const struct ou_json *list, bool slots, struct extent_map *to,
+                       struct ou_error *err)
+{
+    for (size_t i = 0, n = ou_json_length(list); i < n; i++) {
+        const struct ou_json *item = ou_json_at(list, i);
+        uint64_t offset, size, slot = EXTENT_A, end;
+        int r;
+
+        if (!ou_json_value_u64(ou_json_at(item, 0), &offset) ||
+            !ou_json_value_u64(ou_json_at(item, 1), &size) ||
+            (slots && !ou_json_value_u64(ou_json_at(item, 2), &slot)) || slot > EXTENT_ZERO ||
+            !size || __builtin_add_overflow(offset, size, &end) || end > SPOOL_SIZE_MAX)
+            return broken(err, "extent");
+        r = extent_map_set(to, offset, size, (enum extent_slot)slot, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* -- the records -- */
+
+static int apply_file(struct spool_sidecar *s, const struct ou_json *line,
+                      const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    uint64_t format;
+    int r;
+
+    (void)trust;
+    if (!ou_json_u64(line, "format", &format) || format != SPOOL_SIDECAR_FORMAT)
+        return ou_error_say(err, ENOTSUP,
+                            "a sidecar of another format: it takes another version "
+                            "of ossfs-up");
+    if ((r = get_text(line, "id", s->id, sizeof(s->id), err)) < 0 ||
+        (r = get_u64(line, "seq", UINT64_MAX, &s->seq, err)) < 0 ||
+        (r = get_bytes(line, "key", true, &s->key, err)) < 0 ||
+        (r = apply_attr(s, line, err)) < 0 ||
+        (r = get_u64(line, "attr_published", UINT64_MAX, &s->attr_published, err)) < 0)
+        return r;
+    if (!ou_json_bool(line, "absent", &s->absent) || !ou_json_i64(line, "created", &s->created))
+        return broken(err, "absent");
+    s->time = s->created;
+    if (ou_json_get(line, "base")) {
+        r = apply_base(s, line, err);
+        if (r < 0)
+            return r;
+        s->size = s->base.size;
+        s->base_limit = s->base.size;
+    }
+    s->begun = true;
+    return 0;
+}
+
+static int apply_extents(struct spool_sidecar *s, const struct ou_json *line,
+                         const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    bool first = false;
+
+    (void)trust;
+    if (!ou_json_bool(line, "first", &first))
+        return broken(err, "first");
+    if (first)
+        extent_map_fini(&s->coming);
+    return get_extents(ou_json_get(line, "extents"), true, &s->coming, err);
+}
+
+/* The bytes of @coming and all at and beyond @cut have changed: forget what said otherwise. */
+static void drop_parts(struct spool_upload_state *u, const struct extent_map *coming, uint64_t cut)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < u->part_count; i++) {
+        const struct spool_part *p = &u->parts[i];
+        uint64_t end = p->offset + p->part.size;
+        struct extent e;
+
+        if (end > cut || (extent_map_next(coming, p->offset, &e) && e.offset < end))
+            continue;
+        u->parts[kept++] = *p;
+    }
+    u->part_count = kept;
+}
+
+static int lay_over(struct spool_sidecar *s, uint64_t cut, uint64_t size, uint64_t base_limit,
+                    struct ou_error *err)
+{
+    uint64_t fresh = cut > base_limit ? cut : base_limit;
+    struct extent e;
+    uint64_t at = 0;
+    int r;
+
+    extent_map_cut(&s->coming, size);
+    extent_map_cut(&s->map, cut);
+    extent_map_cut(&s->changed, cut);
+    extent_map_cut(&s->upload.moved, cut);
+    while (extent_map_next(&s->coming, at, &e)) {
+        at = e.offset + e.size;
+        r = extent_map_set(&s->map, e.offset, e.size, e.slot, err);
+        if (r < 0)
+            return r;
+    }
+    r = set_add_map(&s->changed, &s->coming, size, err);
+    if (r == 0)
+        r = set_add(&s->changed, fresh, size, err); /* cut off and grown again: zeros */
+    if (r == 0 && s->synced_version)
+        r = set_add_map(&s->unsynced, &s->coming, size, err);
+    if (r == 0 && s->synced_version && cut < s->size)
+        r = set_add(&s->unsynced, cut, s->size, err);
+    return r;
+}
+
+static bool trusted(const struct spool_sidecar_trust *trust, const struct ou_json *line,
+                    uint64_t version, bool synced)
+{
+    const char *boot = ou_json_string(line, "boot");
+
+    return !trust || synced || version <= trust->version || !*trust->boot ||
+           (boot && !strcmp(boot, trust->boot));
+}
+
+static int apply_stable(struct spool_sidecar *s, const struct ou_json *line,
+                        const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    uint64_t version, cut, size, base_limit;
+    bool synced = false, extents = false;
+    int r;
+
+    if ((r = get_u64(line, "version", UINT64_MAX, &version, err)) < 0 ||
+        (r = get_u64(line, "size", SPOOL_SIZE_MAX, &size, err)) < 0 ||
+        (r = get_u64(line, "cut", SPOOL_SIZE_MAX, &cut, err)) < 0 ||
+        (r = get_u64(line, "base_limit", size, &base_limit, err)) < 0)
+        return r;
+    if (!ou_json_bool(line, "synced", &synced) || !ou_json_bool(line, "extents", &extents) ||
+        !ou_json_i64(line, "time", &s->time))
+        return broken(err, "synced");
+    if (!extents)
+        extent_map_fini(&s->coming); /* left by a crash before their stable record */
+    if (!trusted(trust, line, version, synced)) {
+        extent_map_fini(&s->coming);
+        s->doubtful = true;
+        return 0;
+    }
+    if (ou_json_get(line, "attr") && (r = apply_attr(s, line, err)) < 0)
+        return r;
+    if (ou_json_get(line, "base") && (r = apply_base(s, line, err)) < 0)
+        return r;
+    drop_parts(&s->upload, &s->coming, cut);
+    r = lay_over(s, cut, size, base_limit, err);
+    if (r < 0)
+        return r;
+    extent_map_fini(&s->coming);
+    s->version = version;
+    s->size = size;
+    s->base_limit = base_limit;
+    if (synced) {
+        s->synced_version = version;
+        extent_map_fini(&s->unsynced);
+    }
+    return 0;
+}
+
+static int apply_synced(struct spool_sidecar *s, const struct ou_json *line,
+                        const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    uint64_t version;
+    int r = get_u64(line, "version", UINT64_MAX, &version, err);
+
+    (void)trust;
+    if (r < 0)
+        return r;
+    if (version > s->synced_version)
+        s->synced_version = version;
+    if (version == s->version)
+        extent_map_fini(&s->unsynced);
+    return 0;
+}
+
+static int apply_changed(struct spool_sidecar *s, const struct ou_json *line,
+                         const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    int r;
+
+    (void)trust;
+    extent_map_fini(&s->changed);
+    extent_map_fini(&s->upload.moved);
+    r = get_extents(ou_json_get(line, "ranges"), false, &s->changed, err);
+    if (r == 0)
+        r = get_extents(ou_json_get(line, "moved"), false, &s->upload.moved, err);
+    extent_map_cut(&s->changed, s->size);
+    extent_map_cut(&s->upload.moved, s->size);
+    return r;
+}
+
+static int apply_rename(struct spool_sidecar *s, const struct ou_json *line,
+                        const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    int r;
+
+    (void)trust;
+    if ((r = get_u64(line, "seq", UINT64_MAX, &s->seq, err)) < 0 ||
+        (r = get_bytes(line, "key", true, &s->key, err)) < 0)
+        return r;
+    if (!ou_json_bool(line, "absent", &s->absent))
+        return broken(err, "absent");
+    return ou_json_get(line, "base") ? apply_base(s, line, err) : 0;
+}
+
+static int apply_initiating(struct spool_sidecar *s, const struct ou_json *line,
+                            const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    struct spool_upload_state *u = &s->upload;
+    bool has_time;
+    int r;
+
+    (void)trust;
+    if ((r = get_u64(line, "attr", UINT64_MAX, &u->attr, err)) < 0 ||
+        (r = get_time(line, "time", "time_ns", &has_time, &u->initiated, err)) < 0 ||
+        (r = get_bytes(line, "key", true, &u->key, err)) < 0)
+        return r;
+    u->initiating = true;
+    u->upload_id[0] = '\0';
+    u->part_count = 0;
+    return 0;
+}
+
+static int apply_upload(struct spool_sidecar *s, const struct ou_json *line,
+                        const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    (void)trust;
+    if (!s->upload.key)
+        return broken(err, "place: upload without initiating");
+    s->upload.initiating = false;
+    s->upload.part_count = 0;
+    if (!ou_json_u64(line, "attr", &s->upload.attr))
+        return broken(err, "attr");
+    return get_text(line, "upload_id", s->upload.upload_id, sizeof(s->upload.upload_id), err);
+}
+
+static int parts_add(struct spool_upload_state *u, const struct spool_part *p, struct ou_error *err)
+{
+    for (size_t i = 0; i < u->part_count; i++) {
+        if (u->parts[i].part.number == p->part.number) {
+            u->parts[i] = *p;
+            return 0;
+        }
+    }
+    if (u->part_count == u->part_room) {
+        size_t room = u->part_room ? 2 * u->part_room : 16;
+        struct spool_part *parts = reallocarray(u->parts, room, sizeof(*parts));
+
+        if (!parts)
+            return ou_error_set(err, ENOMEM, "remember a part");
+        u->parts = parts;
+        u->part_room = room;
+    }
+    u->parts[u->part_count++] = *p;
+    return 0;
+}
+
+static int apply_part(struct spool_sidecar *s, const struct ou_json *line,
+                      const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    struct spool_part p = {0};
+    uint64_t number, end;
+    int r;
+
+    (void)trust;
+    if ((r = get_u64(line, "number", OSS_PART_NUMBER_MAX, &number, err)) < 0 ||
+        (r = get_u64(line, "offset", SPOOL_SIZE_MAX, &p.offset, err)) < 0 ||
+        (r = get_u64(line, "size", SPOOL_SIZE_MAX, &p.part.size, err)) < 0 ||
+        (r = get_text(line, "etag", p.part.etag, sizeof(p.part.etag), err)) < 0)
+        return r;
+    if (!number || __builtin_add_overflow(p.offset, p.part.size, &end) ||
+        !ou_json_bool(line, "copy", &p.copy))
+        return broken(err, "number");
+    p.part.number = (unsigned)number;
+    p.part.has_crc64 = ou_json_u64(line, "crc64", &p.part.crc64);
+    if (s->doubtful || !*s->upload.upload_id)
+        return 0; /* it has the bytes of a version that was left out */
+    return parts_add(&s->upload, &p, err);
+}
+
+static int apply_publishing(struct spool_sidecar *s, const struct ou_json *line,
+                            const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    struct spool_upload_state *u = &s->upload;
+    int r;
+
+    (void)trust;
+    if ((r = get_u64(line, "version", UINT64_MAX, &u->version, err)) < 0 ||
+        (r = get_u64(line, "size", SPOOL_SIZE_MAX, &u->size, err)) < 0 ||
+        (r = get_u64(line, "attr", UINT64_MAX, &u->attr, err)) < 0 ||
+        (r = get_bytes(line, "key", true, &u->key, err)) < 0)
+        return r;
+    r = set_add_map(&u->moved, &s->changed, s->size, err);
+    if (r < 0)
+        return r;
+    extent_map_fini(&s->changed);
+    u->publishing = true;
+    return 0;
+}
+
+/* What was on its way is not known to be there. */
+static int take_back(struct spool_sidecar *s, struct ou_error *err)
+{
+    int r = set_add_map(&s->changed, &s->upload.moved, s->size, err);
+
+    if (r < 0)
+        return r;
+    extent_map_fini(&s->upload.moved);
+    s->upload.publishing = false;
+    return 0;
+}
+
+static int apply_unpublished(struct spool_sidecar *s, const struct ou_json *line,
+                             const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    (void)line;
+    (void)trust;
+    return take_back(s, err);
+}
+
+static int apply_forget(struct spool_sidecar *s, const struct ou_json *line,
+                        const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    struct spool_upload_state *u = &s->upload;
+
+    (void)line;
+    (void)trust;
+    (void)err;
+    u->upload_id[0] = '\0';
+    u->initiating = false;
+    u->part_count = 0;
+    if (!u->publishing) {
+        free(u->key);
+        u->key = NULL;
+    }
+    return 0;
+}
+
+static int apply_canceled(struct spool_sidecar *s, const struct ou_json *line,
+                          const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    int r = take_back(s, err);
+
+    (void)line;
+    (void)trust;
+    if (r == 0)
+        upload_fini(&s->upload);
+    return r;
+}
+
+static int apply_published(struct spool_sidecar *s, const struct ou_json *line,
+                           const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    struct spool_base b = {.present = true};
+    uint64_t version, attr;
+    int r;
+
+    if (!s->upload.key)
+        return broken(err, "place: published without publishing");
+    if ((r = get_u64(line, "size", SPOOL_SIZE_MAX, &b.size, err)) < 0 ||
+        (r = get_u64(line, "version", UINT64_MAX, &version, err)) < 0 ||
+        (r = get_u64(line, "attr", UINT64_MAX, &attr, err)) < 0 ||
+        (r = get_text(line, "etag", b.etag, sizeof(b.etag), err)) < 0)
+        return r;
+    if (version > s->version || (trust && trust->others && version == s->version)) {
+        /* What is here locally is older or in doubt; what is in the bucket is neither. */
+        extent_map_fini(&s->map);
+        extent_map_fini(&s->changed);
+        s->version = version;
+        s->size = b.size;
+        s->base_limit = b.size;
+    }
+    b.key = s->upload.key;
+    s->upload.key = NULL;
+    spool_base_fini(&s->base);
+    s->base = b;
+    upload_fini(&s->upload);
+    s->attr_published = attr;
+    s->absent = false;
+    s->failed = (struct ou_error)OU_ERROR_INIT;
+    s->synced_version = 0; /* the bucket is the older version to fall back to */
+    extent_map_fini(&s->unsynced);
+    return 0;
+}
+
+static int apply_baseless(struct spool_sidecar *s, const struct ou_json *line,
+                          const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    int r;
+
+    (void)line;
+    (void)trust;
+    r = set_add(&s->changed, 0, s->size, err);
+    if (r < 0)
+        return r;
+    spool_base_fini(&s->base);
+    s->base_limit = 0;
+    s->upload.part_count = 0; /* copies of the base among them */
+    s->upload.publishing = false;
+    extent_map_fini(&s->upload.moved);
+    if (!s->version) /* without base and version there would be nothing */
+        s->version = 1;
+    return 0;
+}
+
+static int apply_failed(struct spool_sidecar *s, const struct ou_json *line,
+                        const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    struct ou_error e = OU_ERROR_INIT;
+    uint64_t number, status;
+    int r;
+
+    (void)trust;
+    if ((r = get_u64(line, "errno", INT32_MAX, &number, err)) < 0 ||
+        (r = get_u64(line, "http_status", INT32_MAX, &status, err)) < 0 ||
+        (r = get_text(line, "code", e.code, sizeof(e.code), err)) < 0 ||
+        (r = get_text(line, "request_id", e.request_id, sizeof(e.request_id), err)) < 0 ||
+        (r = get_text(line, "message", e.message, sizeof(e.message), err)) < 0)
+        return r;
+    if (!ou_json_i64(line, "time", &s->failed_time))
+        return broken(err, "time");
+    e.errnum = (int)number;
+    e.http_status = (int)status;
+    s->failed = e;
+    return 0;
+}
+
+static int apply_unlinked(struct spool_sidecar *s, const struct ou_json *line,
+                          const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    (void)line;
+    (void)trust;
+    (void)err;
+    s->unlinked = true;
+    return 0;
+}
+
+typedef int apply_fn(struct spool_sidecar *s, const struct ou_json *line,
+                     const struct spool_sidecar_trust *trust, struct ou_error *err);
+
+static const struct {
+    const char *type;
+    apply_fn *apply;
+} records[] = {
+    {"file", apply_file},
+    {"extents", apply_extents},
+    {"stable", apply_stable},
+    {"synced", apply_synced},
+    {"changed", apply_changed},
+    {"rename", apply_rename},
+    {"initiating", apply_initiating},
+    {"upload", apply_upload},
+    {"part", apply_part},
+    {"publishing", apply_publishing},
+    {"unpublished", apply_unpublished},
+    {"forget", apply_forget},
+    {"canceled", apply_canceled},
+    {"published", apply_published},
+    {"baseless", apply_baseless},
+    {"failed", apply_failed},
+    {"unlinked", apply_unlinked},
+};
+
+int spool_sidecar_apply(struct spool_sidecar *s, const struct ou_json *line,
+                        const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    const char *type = ou_json_string(line, "type");
+
+    if (!type)
+        return broken(err, "type");
+    if (strcmp(type, "file") != 0 && !s->begun)
+        return broken(err, "beginning");
+    if (!strcmp(type, "attr"))
+        return apply_attr(s, line, err);
+    for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+        if (!strcmp(type, records[i].type))
+            return records[i].apply(s, line, trust, err);
+    }
+    return ou_error_say(err, EBADMSG, "a sidecar record of the unknown type %s", type);
+}
+
+int spool_sidecar_survey(struct spool_sidecar_trust *trust, const struct ou_json *line,
+                         struct ou_error *err)
+{
+    const char *type = ou_json_string(line, "type");
+    const char *boot = ou_json_string(line, "boot");
+    bool stable = type && !strcmp(type, "stable");
+    bool synced = false;
+    uint64_t version;
+
+    (void)err;
+    if (!type || (!stable && strcmp(type, "synced") != 0) ||
+        !ou_json_u64(line, "version", &version))
+        return 0;
+    if (!stable)
+        synced = true;
+    else
+        (void)ou_json_bool(line, "synced", &synced);
+    if (synced && version > trust->version)
+        trust->version = version;
+    if (!synced && (!boot || strcmp(boot, trust->boot) != 0))
+        trust->others = true;
+    return 0;
+}

@@ -1,0 +1,156 @@
+/*
+ * What the spool may take: spool_size for its data files, spool_reserve left free on the disk.
+ *
+ * A write is admitted before it starts. While uploads are giving room back, a write that does
+ * not fit waits for them; when none is going on, nothing will: -ENOSPC.
+ */
+#include "spool/file.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+#define LOOK_AGAIN_MS UINT64_C(500) /* somebody else may have made room on the disk */
+
+static uint64_t disk_free(const struct spool *spool)
+{
+    struct statvfs v;
+
+    if (fstatvfs(spool->dirfd, &v) < 0)
+        return UINT64_MAX; /* let the write itself find out */
+    return (uint64_t)v.f_bavail * v.f_frsize;
+}
+
+/* Which limit is in the way of @size more bytes; NULL: none. */
+static const char *in_the_way_locked(const struct spool *spool, uint64_t size)
+{
+    const struct spool_space *s = &spool->space;
+    uint64_t taken = s->locked.used + s->locked.reserved;
+    uint64_t room;
+
+    if (spool->config.spool_size && taken + size > spool->config.spool_size)
+        return "spool_size";
+    if (!spool->config.spool_reserve)
+        return NULL;
+    room = disk_free(spool);
+    if (room < spool->config.spool_reserve ||
+        room - spool->config.spool_reserve < s->locked.reserved + size)
+        return "spool_reserve";
+    return NULL;
+}
+
+static void wake(void *arg)
+{
+    struct spool_space *s = arg;
+
+    ou_mutex_lock(&s->lock);
+    (void)pthread_cond_broadcast(&s->freed);
+    ou_mutex_unlock(&s->lock);
+}
+
+/* Something is on its way to the bucket that will give its bytes back. */
+static bool is_leaving(struct spool_file *f)
+{
+    ou_lock_scope(&f->lock);
+    return f->disk_bytes && spool_file_pending_locked(f) && !f->writers && !f->retry_ms &&
+           !f->poisoned;
+}
+
+static bool room_will_come(struct spool *spool)
+{
+    struct ou_error err = OU_ERROR_INIT;
+    struct spool_file **files = NULL;
+    size_t count = 0;
+
+    if (!atomic_load(&spool->started))
+        return false;
+    if (spool_collect(spool, "", is_leaving, &files, &count, &err) < 0)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        ou_mutex_lock(&files[i]->lock);
+        files[i]->hurry = true;
+        spool_file_plan_locked(files[i]);
+        ou_mutex_unlock(&files[i]->lock);
+        spool_file_unref(files[i]);
+    }
+    free(files);
+    return count > 0;
+}
+
+static int no_room(const struct spool *spool, const char *limit, struct ou_error *err)
+{
+    return ou_error_say(err, ENOSPC,
+                        "the spool %s is full (%s) and nothing in it is on its way to the bucket",
+                        spool->dir, limit);
+}
+
+static int wait_for_room(struct spool *spool, uint64_t size, struct ou_cancel *cancel,
+                         struct ou_error *err)
+{
+    struct spool_space *s = &spool->space;
+
+    for (;;) {
+        const char *limit;
+        bool hope = room_will_come(spool); /* takes other locks: before ours */
+
+        ou_lock_scope(&s->lock);
+        limit = in_the_way_locked(spool, size);
+        if (!limit) {
+            s->locked.reserved += size;
+            return 0;
+        }
+        if (!hope || s->locked.stopping)
+            return no_room(spool, limit, err);
+        if (ou_cancel_triggered(cancel))
+            return ou_error_set(err, EINTR, "wait for room in the spool");
+        s->locked.waiting++;
+        (void)ou_cond_wait_until(&s->freed, &s->lock, ou_now_ms() + LOOK_AGAIN_MS);
+        s->locked.waiting--;
+    }
+}
+
+int spool_space_reserve(struct spool *spool, uint64_t size, struct ou_cancel *cancel,
+                        struct ou_error *err)
+{
+    struct spool_space *s = &spool->space;
+    struct ou_cancel_hook hook;
+    bool fits;
+    int r;
+
+    ou_mutex_lock(&s->lock);
+    fits = !in_the_way_locked(spool, size);
+    if (fits)
+        s->locked.reserved += size;
+    ou_mutex_unlock(&s->lock);
+    if (fits)
+        return 0;
+    ou_cancel_attach(cancel, &hook, wake, s);
+    r = wait_for_room(spool, size, cancel, err);
+    ou_cancel_detach(cancel, &hook);
+    return r;
+}
+
+void spool_space_settle(struct spool *spool, uint64_t reserved, int64_t grown)
+{
+    struct spool_space *s = &spool->space;
+
+    ou_lock_scope(&s->lock);
+    s->locked.reserved -= reserved;
+    s->locked.used = (uint64_t)((int64_t)s->locked.used + grown);
+    if (reserved || grown < 0)
+        (void)pthread_cond_broadcast(&s->freed);
+}
+
+void spool_space_numbers(struct spool *spool, uint64_t *used, uint64_t *free_bytes,
+                         unsigned *waiting)
+{
+    struct spool_space *s = &spool->space;
+
+    *free_bytes = disk_free(spool);
+    ou_lock_scope(&s->lock);
+    *used = s->locked.used;
+    *waiting = s->locked.waiting;
+}

@@ -1,0 +1,56 @@
+/*
+ * One upload of a staged file, from handing it to the engine to its end. Not for other layers.
+ *
+ * What is sent is the stable version, read through its map while writers go on. When a newer
+ * stable version comes, its changes are told to the engine (touch, replan), which sends those
+ * parts again. From the moment may_publish() said yes the version is *let out*: nothing newer
+ * may get into the request, so a newer version that changes its bytes makes it *broken*, its
+ * reads fail, and the request ends unfinished.
+ */
+#ifndef OSSUP_SPOOL_UPLOAD_H
+#define OSSUP_SPOOL_UPLOAD_H
+
+#include "spool/file.h"
+
+struct spool_upload {
+    /* constant */
+    struct spool_file *file; /* a reference */
+    char *key;
+    bool abort_only; /* the key is not the file's any more: only to end what is on the server */
+
+    struct spool_upload *next, **prev; /* spool->lock */
+
+    /* under the file's .lock: */
+    struct xfer_upload *handle;
+    uint64_t version, size; /* what is planned */
+    enum xfer_plan_kind kind;
+    uint64_t attr;         /* the attributes that the object will have */
+    uint64_t headers_attr; /* the attributes that .headers were built from */
+    bool let_out, broken;
+    bool canceled;
+    bool restart;   /* it ends in order to begin again */
+    bool uses_base; /* the plan copies from it, or reads it */
+
+    struct spool_headers headers; /* the engine's thread in headers() */
+    bool has_headers;
+};
+
+/* upload_ops.c */
+extern const struct xfer_upload_ops spool_upload_ops;
+/* upload_done.c */
+void spool_upload_done(void *ctx, const struct xfer_result *result, const struct ou_error *err);
+/* upload.c */
+/** spool_upload_plan() - .io held: how the stable version becomes an object. */
+int spool_upload_plan(struct spool_file *file, struct xfer_plan *plan, bool *uses_base,
+                      struct ou_error *err);
+/** spool_upload_replan() - .io held: the stable version is to go instead. 0, -EBUSY: too late. */
+int spool_upload_replan(struct spool_upload *up, struct ou_error *err);
+void spool_upload_free(struct spool_upload *up);
+void spool_upload_unlist(struct spool_upload *up);
+/* conflict.c */
+/** spool_conflict_check() - before publishing, unless conflict=overwrite; asks OSS. */
+int spool_conflict_check(struct spool_upload *up, struct ou_error *err);
+/** spool_conflict_base_gone() - .io held: the base is not what it was. Return: 1 go on without it, else parked. */
+int spool_conflict_base_gone(struct spool_file *file, struct ou_error *err);
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * How uploads end: published, to be begun again, canceled, parked.
+ *
+ * A parked file is kept and shown, its error is told to the next flush or fsync, and it is tried
+ * again: after 30 seconds, then at doubling intervals up to 5 minutes, after spool_reload(), and
+ * at the next mount.
+ */
+#include "spool/upload.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define PARK_MIN_MS UINT64_C(30000)
+#define PARK_MAX_MS UINT64_C(300000)
+
+static void park(struct spool_file *f, const struct ou_error *why)
+{
+    ou_auto(ou_buf_fini) struct ou_buf line = {0};
+    struct ou_error err = OU_ERROR_INIT;
+    uint64_t delay = PARK_MIN_MS;
+
+    ou_mutex_assert_held(&f->io);
+    ou_log_error(OU_LOG_SPOOL, why, "upload parked key=%s id=%s", f->s.key, f->id);
+    spool_record_failed(&line, why, ou_wall().tv_sec);
+    if (spool_file_record(f, &line, false, &err) < 0)
+        ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", f->s.key);
+    ou_lock_scope(&f->lock);
+    f->s.failed = *why; /* also when it could not be journalled */
+    f->tell = true;
+    for (unsigned i = 0; i < f->parked && delay < PARK_MAX_MS; i++)
+        delay *= 2;
+    f->parked++;
+    f->retry_ms = ou_now_ms() + (delay < PARK_MAX_MS ? delay : PARK_MAX_MS);
+    f->hurry = false;
+}
+
+static void journal_published(struct spool_upload *up, const struct xfer_result *result)
+{
+    struct spool_file *f = up->file;
+    ou_auto(ou_buf_fini) struct ou_buf line = {0};
+    struct ou_error err = OU_ERROR_INIT;
+    struct spool_base_reader *old[2];
+
+    spool_record_published(&line, result->written.etag, up->size, up->version, up->attr);
+    if (spool_file_journal(f, &line, up->uses_base, &err) < 0) /* after a crash it is looked for */
+        ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);
+    ou_mutex_lock(&f->lock);
+    if (spool_file_apply_locked(f, &line, &err) < 0)
+        ou_log_error(OU_LOG_SPOOL, &err, "published, but not remembered key=%s", up->key);
+    spool_file_take_readers_locked(f, old);
+    f->published_version = up->version;
+    f->published_attr = up->attr;
+    f->retry_ms = 0;
+    f->parked = 0;
+    f->tell = false;
+    f->hurry = false;
+    ou_mutex_unlock(&f->lock);
+    spool_base_reader_drop(old[0]);
+    spool_base_reader_drop(old[1]);
+}
+
+/* The old name may have the object now: it goes, unless a file of that name takes its place. */
+static void delete_old(struct spool *spool, const char *key)
+{
+    struct ou_error err = OU_ERROR_INIT;
+    struct spool_file *other = NULL;
+
+    if (spool_find(spool, key, &other)) {
+        bool pending = spool_file_pending(other);
+
+        spool_file_unref(other);
+        if (pending)
+            return;
+    }
+    if (spool_deletes_add(spool, key, NULL, &err) < 0)
+        ou_log_error(OU_LOG_SPOOL, &err, "object stays under a name that is gone key=%s", key);
+}
+
+static void canceled(struct spool_upload *up, bool maybe_published)
+{
+    struct spool_file *f = up->file;
+    struct ou_error err = OU_ERROR_INIT;
+    bool left_behind = f->unlinked || strcmp(up->key, f->s.key) != 0;
+
+    if (left_behind && maybe_published)
+        delete_old(f->spool, up->key);
+    /* A publishing request for a name that is still the file's is better remembered. */
+    if (spool_file_word(f, left_behind || !maybe_published ? "canceled" : "forget", false, &err) <
+        0)
+        ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);
+}
+
+static bool is_base_gone(const struct ou_error *err)
+{
+    return err->errnum == ESTALE || err->errnum == EREMCHG || oss_error_is(err, "NoSuchKey");
+}
+
+/* Published under a name that the file had when it began. */
+static void published_elsewhere(struct spool_upload *up)
+{
+    struct ou_error err = OU_ERROR_INIT;
+
+    delete_old(up->file->spool, up->key);
+    if (spool_file_word(up->file, "canceled", false, &err) < 0)
+        ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);
+}
+
+static void failed(struct spool_upload *up, const struct xfer_result *result,
+                   const struct ou_error *why)
+{
+    struct spool_file *f = up->file;
+    struct ou_error err = *why;
+
+    if (up->canceled || up->restart || why->errnum == ECANCELED) {
+        canceled(up, result->maybe_published);
+        return;
+    }
+    if (up->uses_base && is_base_gone(why) && spool_conflict_base_gone(f, &err) == 1)
+        return;
+    park(f, &err);
+}
+
+static void detach(struct spool_upload *up)
+{
+    struct spool_file *f = up->file;
+
+    spool_upload_unlist(up);
+    ou_mutex_lock(&f->lock);
+    f->up = NULL;
+    if (f->unlinked || spool_file_pending_locked(f))
+        spool_file_plan_locked(f);
+    spool_file_enter_locked(f);
+    spool_file_leave_locked(f); /* closes what nobody has open */
+    (void)pthread_cond_broadcast(&f->changed);
+    ou_mutex_unlock(&f->lock);
+}
+
+static void tell_all(struct spool *spool)
+{
+    ou_lock_scope(&spool->lock);
+    (void)pthread_cond_broadcast(&spool->changed);
+}
+
+void spool_upload_done(void *ctx, const struct xfer_result *result, const struct ou_error *why)
+{
+    struct spool_upload *up = ctx;
+    struct spool_file *f = up->file;
+    struct spool *spool = f->spool;
+    bool published, drop;
+
+    ou_mutex_lock(&f->io);
+    published = !why && !f->unlinked && !strcmp(up->key, f->s.key);
+    if (published)
+        journal_published(up, result);
+    else if (!why)
+        published_elsewhere(up);
+    else
+        failed(up, result, why);
+    detach(up);
+    ou_mutex_unlock(&f->io);
+
+    if (published) {
+        ou_log_info(OU_LOG_SPOOL, "published key=%s version=%" PRIu64 " bytes_sent=%" PRIu64,
+                    up->key, up->version, result->bytes_sent);
+        if (spool->events.published)
+            spool->events.published(spool->ctx, f, &result->written);
+    }
+    ou_mutex_lock(&f->io);
+    drop = spool_file_settle_down(f);
+    ou_mutex_unlock(&f->io);
+    tell_all(spool);
+    spool_upload_free(up);
+    if (drop)
+        spool_file_unref(f);
+    spool_file_unref(f);
+}

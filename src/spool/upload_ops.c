@@ -1,0 +1,200 @@
+/*
+ * What the engine asks while it sends a stable version. Its threads; none of its locks is held.
+ */
+#include "spool/upload.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A run of the stable version. Return: bytes, -EAGAIN: look again. */
+static ssize_t read_run(struct spool_upload *up, void *buf, size_t len, uint64_t offset,
+                        struct ou_error *err)
+{
+    struct spool_file *f = up->file;
+    struct extent e;
+    ssize_t n = 0;
+
+    ou_mutex_lock(&f->lock);
+    if (offset >= f->s.size) { /* a newer version is shorter */
+        ou_mutex_unlock(&f->lock);
+        return ou_error_set(err, ESTALE, "read %s", up->key);
+    }
+    if (len > f->s.size - offset)
+        len = (size_t)(f->s.size - offset);
+    e = extent_map_at(&f->s.map, offset);
+    if (len > e.size)
+        len = (size_t)e.size;
+    if (e.slot == EXTENT_A || e.slot == EXTENT_B) {
+        n = spool_file_read_slot_locked(f, e.slot, buf, len, offset, err);
+    } else if (e.slot == EXTENT_NONE && offset < f->s.base_limit) {
+        if (len > f->s.base_limit - offset)
+            len = (size_t)(f->s.base_limit - offset);
+        ou_mutex_unlock(&f->lock);
+        n = spool_file_read_base(f, true, buf, len, offset, f->spool->cancel, err);
+        ou_mutex_lock(&f->lock);
+    } else {
+        memset(buf, 0, len);
+        n = (ssize_t)len;
+    }
+    ou_mutex_unlock(&f->lock);
+    return n;
+}
+
+static ssize_t op_read(void *ctx, void *buf, size_t len, uint64_t offset, struct ou_error *err)
+{
+    struct spool_upload *up = ctx;
+    struct spool_file *f = up->file;
+    bool broken;
+    ssize_t n;
+
+    do {
+        n = read_run(up, buf, len, offset, err);
+    } while (n == -EAGAIN);
+    /* Looked at after the bytes were read: so a byte of a newer version never leaves. */
+    ou_mutex_lock(&f->lock);
+    broken = up->let_out && up->broken;
+    ou_mutex_unlock(&f->lock);
+    if (broken)
+        return ou_error_set(err, ESTALE, "read %s", up->key);
+    if (n == -ESTALE && offset < f->s.size) /* the base: for the engine that word means "touched" */
+        return ou_error_say(err, EREMCHG, "%s changed in the bucket while a change of it waited",
+                            up->key);
+    return n;
+}
+
+static int op_headers(void *ctx, struct oss_object_headers *out, struct ou_error *err)
+{
+    struct spool_upload *up = ctx;
+    struct spool_file *f = up->file;
+    int r;
+
+    if (up->has_headers)
+        spool_headers_fini(&up->headers);
+    up->has_headers = false;
+    ou_lock_scope(&f->lock);
+    r = spool_headers_init(&up->headers, &f->s.attr, err);
+    if (r < 0)
+        return r;
+    up->has_headers = true;
+    up->headers_attr = f->s.attr_number;
+    if (up->kind != XFER_PLAN_MULTIPART)
+        up->attr = f->s.attr_number;
+    *out = up->headers.headers;
+    out->forbid_overwrite =
+        f->spool->config.conflict != SPOOL_CONFLICT_OVERWRITE && !f->s.base.present && f->s.absent;
+    return 0;
+}
+
+static int op_record(void *ctx, const struct xfer_event *event, struct ou_error *err)
+{
+    struct spool_upload *up = ctx;
+    struct spool_file *f = up->file;
+    ou_auto(ou_buf_fini) struct ou_buf line = {0};
+
+    ou_lock_scope(&f->io);
+    switch (event->kind) {
+    case XFER_EVENT_INITIATING:
+        spool_record_initiating(&line, up->key, 0, ou_wall());
+        break;
+    case XFER_EVENT_UPLOAD_ID:
+        ou_mutex_lock(&f->lock);
+        up->attr = up->headers_attr;
+        ou_mutex_unlock(&f->lock);
+        spool_record_upload(&line, event->upload_id, up->attr);
+        break;
+    case XFER_EVENT_PART:
+        /* Under .io, under which stable points are made and told: see xfer_event_stale(). */
+        if (xfer_event_stale(event))
+            return 0;
+        spool_record_part(&line, event->part, event->where->offset, event->where->copy);
+        break;
+    case XFER_EVENT_PUBLISHING:
+        return 0; /* may_publish() has */
+    case XFER_EVENT_FORGET:
+        spool_record_word(&line, "forget");
+        break;
+    }
+    /*
+     * Not synced: what a power cut takes of these lines costs requests only. A lost part is sent
+     * again, a lost upload id is found by its initiating record or left to gc.
+     */
+    return spool_file_record(f, &line, false, err);
+}
+
+/* Whether this version may become visible now. 1, 0: not now, negative: not at all. */
+static int let_out(struct spool_upload *up, struct ou_error *err)
+{
+    struct spool_file *f = up->file;
+    ou_auto(ou_buf_fini) struct ou_buf line = {0};
+    bool held;
+    int r;
+
+    ou_mutex_assert_held(&f->io);
+    ou_mutex_lock(&f->lock);
+    held = up->canceled || up->restart || f->unlinked || f->poisoned ||
+           (f->writers && f->publishable != f->s.version) || strcmp(up->key, f->s.key) != 0;
+    ou_mutex_unlock(&f->lock);
+    if (held)
+        return 0;
+    if (f->s.version != up->version) { /* it came while nobody could be told */
+        r = spool_upload_replan(up, err);
+        return r == -EBUSY ? 0 : r;
+    }
+    if (up->kind != XFER_PLAN_MULTIPART)
+        up->attr = f->s.attr_number;
+    spool_record_publishing(&line, up->key, up->version, up->size, up->attr);
+    /* With a base it must last: without it the object could not be told from a stranger's. */
+    r = spool_file_record(f, &line, up->uses_base, err);
+    if (r < 0)
+        return r;
+    ou_lock_scope(&f->lock);
+    up->let_out = true;
+    up->broken = false;
+    if (f->writers)
+        f->open_publish_ms = ou_now_ms();
+    return 1;
+}
+
+static int op_may_publish(void *ctx, struct ou_error *err)
+{
+    struct spool_upload *up = ctx;
+    struct spool_file *f = up->file;
+    int r;
+
+    if (f->spool->config.conflict != SPOOL_CONFLICT_OVERWRITE) {
+        r = spool_conflict_check(up, err);
+        if (r < 0)
+            return r;
+    }
+    ou_lock_scope(&f->io);
+    return let_out(up, err);
+}
+
+static void op_unpublished(void *ctx, bool maybe)
+{
+    struct spool_upload *up = ctx;
+    struct spool_file *f = up->file;
+    struct ou_error err = OU_ERROR_INIT;
+
+    ou_lock_scope(&f->io);
+    ou_mutex_lock(&f->lock);
+    up->let_out = false;
+    up->broken = false;
+    ou_mutex_unlock(&f->lock);
+    if (!maybe && spool_file_word(f, "unpublished", false, &err) < 0)
+        ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);
+    if (f->s.version != up->version && !up->canceled && !up->restart &&
+        spool_upload_replan(up, &err) < 0 && err.errnum != EBUSY)
+        ou_log_warn(OU_LOG_SPOOL, &err, "plan again key=%s", up->key); /* the gate asks again */
+}
+
+const struct xfer_upload_ops spool_upload_ops = {.read = op_read,
+                                                 .headers = op_headers,
+                                                 .record = op_record,
+                                                 .may_publish = op_may_publish,
+                                                 .unpublished = op_unpublished,
+                                                 .done = spool_upload_done};

@@ -1,0 +1,170 @@
+/*
+ * Waiting for the whole: sync, reload, and the counts of what is pending.
+ */
+#include "spool/file.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_parked_locked(const struct spool_file *f)
+{
+    return f->retry_ms && f->s.failed.errnum && !f->up;
+}
+
+void spool_pending(struct spool *spool, const char *prefix, struct spool_pending *out)
+{
+    struct spool_node *n = NULL;
+    size_t len = strlen(prefix);
+
+    *out = (struct spool_pending){.deletes = spool_deletes_count(spool, prefix)};
+    ou_lock_scope(&spool->lock);
+    while ((n = spool_table_next(&spool->locked.files, n)) != NULL) {
+        struct spool_file *f = spool_container(n, struct spool_file, node);
+
+        if (len && strncmp(n->key, prefix, len) != 0)
+            continue;
+        ou_lock_scope(&f->lock);
+        if (!spool_file_pending_locked(f)) {
+            out->open_only += f->kept && f->opens && spool_file_unstable_locked(f);
+            continue;
+        }
+        out->files++;
+        out->bytes += spool_sidecar_dirty(&f->s) ? f->s.size : 0;
+        out->failed += is_parked_locked(f) || f->poisoned;
+    }
+}
+
+static bool is_closed_pending(struct spool_file *f)
+{
+    ou_lock_scope(&f->lock);
+    return spool_file_pending_locked(f) && (!f->writers || f->publishable == f->s.version);
+}
+
+void spool_reload(struct spool *spool)
+{
+    struct ou_error err = OU_ERROR_INIT;
+    struct spool_file **files = NULL;
+    size_t count = 0;
+
+    if (spool_collect(spool, "", is_closed_pending, &files, &count, &err) < 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        ou_mutex_lock(&files[i]->lock);
+        files[i]->retry_ms = 0;
+        files[i]->parked = 0;
+        spool_file_plan_locked(files[i]);
+        ou_mutex_unlock(&files[i]->lock);
+        spool_upload_kick(files[i]);
+        spool_file_unref(files[i]);
+    }
+    free(files);
+    spool_deletes_flush(spool);
+}
+
+static void wake(void *arg)
+{
+    struct spool *spool = arg;
+
+    ou_mutex_lock(&spool->lock);
+    (void)pthread_cond_broadcast(&spool->changed);
+    ou_mutex_unlock(&spool->lock);
+}
+
+struct awaited { /* what of a file sync waits for */
+    struct spool_file *file;
+    uint64_t version, attr;
+};
+
+/* 1 it is in the bucket (or its name is gone), 0 not yet, negative: parked. */
+static int look_at(const struct awaited *a, struct ou_error *err)
+{
+    struct spool_file *f = a->file;
+
+    ou_lock_scope(&f->lock);
+    if (!spool_file_pending_locked(f) ||
+        (f->published_version >= a->version && f->published_attr >= a->attr && f->published_attr))
+        return 1;
+    if (f->writers && f->publishable != f->s.version && !f->up)
+        return 1; /* opened again: a new version is being made */
+    if (f->poisoned)
+        return ou_error_say(err, f->poison_error.errnum ? f->poison_error.errnum : EIO,
+                            "%s cannot be uploaded, a write to it failed: %s", f->s.key,
+                            f->poison_error.message);
+    if (!is_parked_locked(f))
+        return 0;
+    *err = f->s.failed;
+    return ou_error_prefix(err, "%s cannot be uploaded (ossfs-up spool resume tries again)",
+                           f->s.key);
+}
+
+static int await_one(struct spool *spool, const struct awaited *a, uint64_t deadline_ms,
+                     struct ou_cancel *cancel, struct ou_error *parked, struct ou_error *err)
+{
+    for (;;) {
+        int r;
+
+        ou_lock_scope(&spool->lock);
+        r = look_at(a, parked);
+        if (r)
+            return r < 0 ? 0 : r;
+        if (ou_cancel_triggered(cancel))
+            return ou_error_set(err, EINTR, "sync");
+        if (ou_cond_wait_until(&spool->changed, &spool->lock, deadline_ms))
+            return ou_error_say(err, ETIMEDOUT, "not everything is in the bucket yet: %s is not",
+                                a->file->s.key);
+    }
+}
+
+static void hurry(struct awaited *a)
+{
+    struct spool_file *f = a->file;
+
+    ou_mutex_lock(&f->lock);
+    a->version = f->s.version;
+    a->attr = f->s.attr_number;
+    f->hurry = true;
+    spool_file_plan_locked(f);
+    ou_mutex_unlock(&f->lock);
+    spool_upload_kick(f);
+}
+
+int spool_sync(struct spool *spool, const char *prefix, uint64_t deadline_ms,
+               struct ou_cancel *cancel, struct ou_error *err)
+{
+    struct ou_error parked = OU_ERROR_INIT, ignored = OU_ERROR_INIT;
+    struct spool_file **files = NULL;
+    struct awaited *all;
+    struct ou_cancel_hook hook;
+    size_t count = 0;
+    int r = spool_collect(spool, prefix, is_closed_pending, &files, &count, err);
+
+    if (r < 0)
+        return r;
+    all = calloc(count + 1, sizeof(*all));
+    spool_deletes_flush(spool);
+    for (size_t i = 0; all && i < count; i++) {
+        all[i].file = files[i];
+        hurry(&all[i]);
+    }
+    ou_cancel_attach(cancel, &hook, wake, spool);
+    r = all ? 0 : ou_error_set(err, ENOMEM, "sync");
+    for (size_t i = 0; r >= 0 && i < count; i++)
+        r = await_one(spool, &all[i], deadline_ms, cancel, parked.errnum ? &ignored : &parked, err);
+    ou_cancel_detach(cancel, &hook);
+    for (size_t i = 0; i < count; i++)
+        spool_file_unref(files[i]);
+    free(files);
+    free(all);
+    if (r >= 0)
+        r = spool_deletes_await(spool, prefix, deadline_ms, cancel, err);
+    if (r < 0)
+        return r;
+    if (parked.errnum) {
+        *err = parked;
+        return -parked.errnum;
+    }
+    return 0;
+}
