@@ -160,33 +160,30 @@ static void resume_from(struct xfer_upload *u, const struct xfer_resume *resume)
         xfer_parts_record(&u->parts, &resume->parts[i], &resume->where[i]);
 }
 
-static int upload_new(struct xfer_engine *e, const struct xfer_upload_spec *spec,
-                      struct xfer_upload **upload, struct ou_error *err)
+/* Return: NULL, and @err is set; the plan is taken only on success. */
+static struct xfer_upload *upload_new(struct xfer_engine *e, const struct xfer_upload_spec *spec,
+                                      struct ou_error *err)
 {
     struct xfer_upload *u = calloc(1, sizeof(*u));
-    int r;
 
-    if (!u)
-        return ou_error_set(err, ENOMEM, "upload %s", spec->key);
+    if (!u || !copy_string(&u->key, spec->key) || !copy_string(&u->base_key, spec->base_key) ||
+        !copy_string(&u->base_etag, spec->base_etag)) {
+        (void)ou_error_set(err, ENOMEM, "upload %s", spec->key);
+        xfer_upload_free(u);
+        return NULL;
+    }
     u->engine = e;
     u->ops = spec->ops;
     u->ctx = spec->ctx;
     u->one_shot = spec->one_shot;
     u->deadline_ms = spec->deadline_ms;
-    if (!copy_string(&u->key, spec->key) || !copy_string(&u->base_key, spec->base_key) ||
-        !copy_string(&u->base_etag, spec->base_etag)) {
+    if (xfer_parts_init(&u->parts, spec->plan, err) < 0) {
         xfer_upload_free(u);
-        return ou_error_set(err, ENOMEM, "upload %s", spec->key);
-    }
-    r = xfer_parts_init(&u->parts, spec->plan, err);
-    if (r < 0) {
-        xfer_upload_free(u);
-        return r;
+        return NULL;
     }
     if (spec->resume)
         resume_from(u, spec->resume);
-    *upload = u;
-    return 0;
+    return u;
 }
 
 /* Links the upload. On failure the caller still owns it. */
@@ -215,14 +212,14 @@ static int upload_add(struct xfer_engine *e, struct xfer_upload *u, struct xfer_
 int xfer_upload_start(struct xfer_engine *e, const struct xfer_upload_spec *spec,
                       struct xfer_upload **upload, struct ou_error *err)
 {
-    struct xfer_upload *u = NULL;
+    struct xfer_upload *u;
     int r = spec_check(spec, err);
 
     if (r < 0)
         return r;
-    r = upload_new(e, spec, &u, err);
-    if (r < 0)
-        return r;
+    u = upload_new(e, spec, err);
+    if (!u)
+        return -err->errnum;
     r = upload_add(e, u, upload, err);
     if (r < 0) {
         *spec->plan = u->parts.plan; /* not taken */

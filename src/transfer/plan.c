@@ -175,7 +175,7 @@ static int plan_multipart(const struct xfer_plan_input *in, const struct xfer_sp
                           struct xfer_plan *plan, struct ou_error *err)
 {
     ou_auto(xfer_spans_fini) struct xfer_spans segments = {0};
-    uint64_t part_size;
+    uint64_t part_size = 0;
     int r = xfer_part_size(in->size, in->part_size, &part_size, err);
 
     if (r < 0)
@@ -197,27 +197,33 @@ static int plan_multipart(const struct xfer_plan_input *in, const struct xfer_sp
     return cut_parts(&segments, plan, err);
 }
 
-int xfer_plan_make(const struct xfer_plan_input *in, struct xfer_plan *out, struct ou_error *err)
+static int plan_by_runs(const struct xfer_plan_input *in, struct xfer_spans *runs,
+                        struct xfer_plan *plan, struct ou_error *err)
 {
-    ou_auto(xfer_spans_fini) struct xfer_spans runs = {0};
-    struct xfer_plan plan = {.kind = XFER_PLAN_PUT, .size = in->size, .part_size = in->part_size};
     uint64_t dirty = 0;
-    int r = part_size_check(in->part_size, err);
+    int r = runs_of(in, runs, &dirty, err);
 
     if (r < 0)
         return r;
-    r = runs_of(in, &runs, &dirty, err);
-    if (r < 0)
-        return r;
     if (copy_is_enough(in, dirty)) {
-        plan.kind = XFER_PLAN_COPY;
-    } else if (!put_is_better(in, dirty)) {
-        r = plan_multipart(in, &runs, &plan, err);
-        if (r < 0) {
-            xfer_plan_fini(&plan);
-            return r;
-        }
+        plan->kind = XFER_PLAN_COPY;
+        return 0;
     }
-    *out = plan;
-    return 0;
+    return put_is_better(in, dirty) ? 0 : plan_multipart(in, runs, plan, err);
+}
+
+int xfer_plan_make(const struct xfer_plan_input *in, struct xfer_plan *out, struct ou_error *err)
+{
+    struct xfer_spans runs = {0};
+    struct xfer_plan plan = {.kind = XFER_PLAN_PUT, .size = in->size, .part_size = in->part_size};
+    int r = part_size_check(in->part_size, err);
+
+    if (r == 0)
+        r = plan_by_runs(in, &runs, &plan, err);
+    xfer_spans_fini(&runs);
+    if (r < 0)
+        xfer_plan_fini(&plan);
+    else
+        *out = plan;
+    return r;
 }

@@ -14,7 +14,6 @@
  */
 #include "transfer/plan_segments.h"
 
-#include "base/cleanup.h"
 #include "oss/types.h"
 
 #include <errno.h>
@@ -224,20 +223,24 @@ static int collect(const struct chooser *c, struct xfer_spans *out, struct ou_er
 int xfer_segments_choose(const struct xfer_spans *runs, uint64_t size, uint64_t part_size,
                          uint64_t min_gap, struct xfer_spans *out, struct ou_error *err)
 {
-    ou_autofree struct xfer_span *closed = calloc(runs->count + 1, sizeof(*closed));
-    ou_autofree struct front *fronts = NULL;
     struct chooser c = {.size = size, .part_size = part_size};
+    struct xfer_span *closed = calloc(runs->count + 1, sizeof(*closed));
+    int r;
 
-    if (!closed)
-        return ou_error_set(err, ENOMEM, "plan %zu changed runs", runs->count);
-    c.count = close_gaps(runs, size, min_gap, closed);
-    c.runs = closed;
-    fronts = calloc(c.count + 1, sizeof(*fronts));
-    if (!fronts)
-        return ou_error_set(err, ENOMEM, "plan %zu changed runs", runs->count);
-    c.fronts = fronts;
-    fronts[0].count = 1; /* nothing sent, nothing settled */
-    for (size_t i = 0; i < c.count; i++)
-        settle_groups(&c, i);
-    return collect(&c, out, err);
+    if (closed) {
+        c.runs = closed;
+        c.count = close_gaps(runs, size, min_gap, closed);
+        c.fronts = calloc(c.count + 1, sizeof(*c.fronts));
+    }
+    if (c.fronts) {
+        c.fronts[0].count = 1; /* nothing sent, nothing settled */
+        for (size_t i = 0; i < c.count; i++)
+            settle_groups(&c, i);
+        r = collect(&c, out, err);
+    } else {
+        r = ou_error_set(err, ENOMEM, "plan %zu changed runs", runs->count);
+    }
+    free(c.fronts);
+    free(closed);
+    return r;
 }

@@ -4,7 +4,6 @@
  * body_read() asks whether the range was touched *after* it was read, so that a byte of a
  * newer version never leaves: with a touch that comes later the step's result is void anyway.
  */
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/crc64.h"
 #include "base/log.h"
@@ -89,16 +88,12 @@ struct oss_body xfer_step_body(struct xfer_step *s)
     return (struct oss_body){.size = s->where.size, .read = body_read, .ctx = s};
 }
 
-int xfer_local_crc64(struct xfer_step *s, uint64_t offset, uint64_t size, uint64_t *crc64,
-                     struct ou_error *err)
+/* The CRC-64 of s->where, read through @chunk. */
+static int crc64_by_chunks(struct xfer_step *s, unsigned char *chunk, uint64_t *crc64,
+                           struct ou_error *err)
 {
-    ou_autofree unsigned char *chunk = malloc(COMPARE_CHUNK);
-    uint64_t at = 0, crc = 0;
+    uint64_t at = 0, size = s->where.size, crc = 0;
 
-    if (!chunk)
-        return ou_error_set(err, ENOMEM, "upload %s", s->upload->key);
-    s->where.offset = offset;
-    s->where.size = size;
     while (at < size) {
         size_t want = size - at < COMPARE_CHUNK ? (size_t)(size - at) : COMPARE_CHUNK;
         ssize_t n;
@@ -113,6 +108,20 @@ int xfer_local_crc64(struct xfer_step *s, uint64_t offset, uint64_t size, uint64
     }
     *crc64 = crc;
     return 0;
+}
+
+int xfer_local_crc64(struct xfer_step *s, uint64_t offset, uint64_t size, uint64_t *crc64,
+                     struct ou_error *err)
+{
+    unsigned char *chunk = malloc(COMPARE_CHUNK);
+    int r;
+
+    s->where.offset = offset;
+    s->where.size = size;
+    r = chunk ? crc64_by_chunks(s, chunk, crc64, err)
+              : ou_error_set(err, ENOMEM, "upload %s", s->upload->key);
+    free(chunk);
+    return r;
 }
 
 static int part_send(struct xfer_step *s, struct oss_part *part, struct ou_error *err)
@@ -212,7 +221,7 @@ void xfer_step_compare(struct xfer_step *s)
     struct xfer_upload *u = s->upload;
     struct ou_error err = OU_ERROR_INIT;
     struct oss_part part;
-    uint64_t crc64;
+    uint64_t crc64 = 0;
 
     ou_mutex_lock(&u->engine->lock);
     part = u->parts.answers[s->index];

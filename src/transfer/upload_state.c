@@ -105,7 +105,7 @@ static enum xfer_part_state judge(const struct xfer_parts *p, size_t i,
     const struct xfer_plan_part *where = &p->plan.parts[i];
     bool recorded = p->parts[i].state == XFER_PART_RECORDED || p->parts[i].state == XFER_PART_DONE;
 
-    if (!there || there->size != where->size)
+    if (there->size != where->size)
         return XFER_PART_TODO;
     if (recorded && known->has_crc64 && there->has_crc64)
         return known->crc64 == there->crc64 ? XFER_PART_DONE : XFER_PART_TODO;
@@ -116,12 +116,12 @@ static enum xfer_part_state judge(const struct xfer_parts *p, size_t i,
 
 static void judge_and_set(struct xfer_parts *p, size_t i, const struct oss_part *there)
 {
-    enum xfer_part_state state = judge(p, i, there);
+    enum xfer_part_state state = there ? judge(p, i, there) : XFER_PART_TODO;
     struct oss_part known = p->answers[i];
 
     if (p->parts[i].state == XFER_PART_REPLAN)
         return;
-    if (state == XFER_PART_LISTED || state == XFER_PART_DONE) {
+    if (there && state != XFER_PART_TODO) {
         p->answers[i] = *there;
         if (!there->has_crc64) {
             p->answers[i].crc64 = known.crc64;

@@ -89,8 +89,8 @@ static struct {
     unsigned upload_count, op_count[OP_COUNT], part_sent[BUCKET_PARTS + 1];
     struct bucket_rule rules[8];
     size_t rule_count;
-    bool down;   /* nothing works any more: the moment of a crash */
-    bool no_crc; /* answers and lists carry no CRC-64 */
+    _Atomic bool down; /* nothing works any more: the moment of a crash */
+    bool no_crc;       /* answers and lists carry no CRC-64 */
     unsigned in_flight, in_flight_most;
     unsigned serial;
     void (*hook)(enum bucket_op op, unsigned number, enum bucket_moment moment);
