@@ -32,8 +32,8 @@ int xfer_reader_pool_new(const struct xfer_reader_config *config, struct xfer_re
 /** xfer_reader_pool_free() - all readers must be freed; cancels what is in flight. */
 void xfer_reader_pool_free(struct xfer_reader_pool *pool);
 
-int xfer_reader_new(struct xfer_reader_pool *pool, const char *key, const char *etag,
-                    uint64_t size, struct xfer_reader **reader, struct ou_error *err);
+int xfer_reader_new(struct xfer_reader_pool *pool, const char *key, const char *etag, uint64_t size,
+                    struct xfer_reader **reader, struct ou_error *err);
 /** xfer_reader_free() - no read may be running; fetches in flight are canceled. */
 void xfer_reader_free(struct xfer_reader *reader);
 

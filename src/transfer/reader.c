@@ -1,0 +1,380 @@
+/*
+ * A reader: the bytes of one object version, from blocks where there are any,
+ * else by a GET on the caller's own thread into the caller's own buffer.
+ *
+ * A read asks the window policy, has the pool fetch what it says, and then goes
+ * through its range piece by piece:
+ *
+ *   a block has it or will     wait for those bytes only, copy them
+ *   no block, or one whose     GET exactly what is missing, up to the next block
+ *   stream is far behind it
+ *
+ * Errors: a read that waits for a block when its fetch fails gets that error. The
+ * block then ends where it got to, and the next read asks for the rest anew. Only
+ * ESTALE is for good.
+ */
+#include "transfer/reader_internal.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One call of xfer_reader_read(). */
+struct request {
+    char *buf;
+    uint64_t pos, end; /* of the object; what is before pos is in buf */
+    unsigned stream;   /* 0: random */
+    uint64_t deadline_ms;
+    struct ou_cancel *cancel;
+};
+
+int xfer_reader_new(struct xfer_reader_pool *pool, const char *key, const char *etag, uint64_t size,
+                    struct xfer_reader **out, struct ou_error *err)
+{
+    struct xfer_reader *reader = calloc(1, sizeof(*reader));
+
+    if (!reader)
+        return ou_error_set(err, ENOMEM, "read %s", key);
+    ou_cond_init(&reader->progress);
+    reader->pool = pool;
+    reader->key = strdup(key);
+    reader->etag = strdup(etag);
+    reader->closing = ou_cancel_new();
+    reader->size = size;
+    reader->refs = 1;
+    reader->fence = UINT64_MAX;
+    TAILQ_INIT(&reader->blocks);
+    xfer_window_init(&reader->window, size, pool->block_min);
+
+    ou_lock_scope(&pool->lock);
+    TAILQ_INSERT_TAIL(&pool->locked.readers, reader, in_pool);
+    if (!reader->key || !reader->etag || !reader->closing) {
+        TAILQ_REMOVE(&pool->locked.readers, reader, in_pool);
+        xfer_reader_unref_locked(reader);
+        return ou_error_set(err, ENOMEM, "read %s", key);
+    }
+    *out = reader;
+    return 0;
+}
+
+void xfer_reader_unref_locked(struct xfer_reader *reader)
+{
+    ou_mutex_assert_held(&reader->pool->lock);
+    if (--reader->refs > 0)
+        return;
+    assert(TAILQ_EMPTY(&reader->blocks));
+    (void)pthread_cond_destroy(&reader->progress);
+    ou_cancel_unref(reader->closing);
+    free(reader->etag);
+    free(reader->key);
+    free(reader);
+}
+
+void xfer_reader_free(struct xfer_reader *reader)
+{
+    struct xfer_reader_pool *pool;
+    struct ou_cancel *closing;
+    struct xfer_block *b;
+
+    if (!reader)
+        return;
+    pool = reader->pool;
+    closing = ou_cancel_ref(reader->closing);
+
+    ou_mutex_lock(&pool->lock);
+    TAILQ_REMOVE(&pool->locked.readers, reader, in_pool);
+    reader->closed = true;
+    b = TAILQ_FIRST(&reader->blocks);
+    while (b) {
+        struct xfer_block *next = TAILQ_NEXT(b, in_reader);
+
+        b->canceled = true;
+        if (b->state != XFER_BLOCK_FETCHING)
+            xfer_block_free_locked(b);
+        b = next;
+    }
+    xfer_reader_unref_locked(reader); /* fetches in flight keep it till they end */
+    ou_mutex_unlock(&pool->lock);
+
+    ou_cancel_trigger(closing);
+    ou_cancel_unref(closing);
+}
+
+/* -- what to fetch -- */
+
+/* The first block that has @pos (@has: true), or that begins after it, or NULL. */
+static struct xfer_block *find_block(struct xfer_reader *reader, uint64_t pos, bool *has)
+{
+    struct xfer_block *b;
+
+    *has = false;
+    TAILQ_FOREACH(b, &reader->blocks, in_reader)
+    {
+        if (b->start > pos)
+            return b;
+        if (pos < xfer_block_end(b)) {
+            *has = true;
+            return b;
+        }
+    }
+    return NULL;
+}
+
+/* Nobody will want what is still to come of the stream's blocks; what is there may stay. */
+static void abandon_stream_locked(struct xfer_reader *reader, unsigned stream)
+{
+    struct xfer_block *b = TAILQ_FIRST(&reader->blocks);
+
+    while (b) {
+        struct xfer_block *next = TAILQ_NEXT(b, in_reader);
+
+        if (b->stream == stream)
+            xfer_block_abandon_locked(b);
+        b = next;
+    }
+}
+
+static void free_passed_locked(struct xfer_reader *reader, unsigned stream, uint64_t passed)
+{
+    struct xfer_block *b = TAILQ_FIRST(&reader->blocks);
+
+    while (b) {
+        struct xfer_block *next = TAILQ_NEXT(b, in_reader);
+
+        if (b->stream == stream && xfer_block_end(b) <= passed && b->state == XFER_BLOCK_STOPPED &&
+            b->waiters == 0)
+            xfer_block_free_locked(b);
+        b = next;
+    }
+}
+
+/* Blocks for the gaps in [advice->from, advice->to); what lies before @wanted goes first. */
+static void cover_locked(struct xfer_reader *reader, const struct xfer_advice *advice,
+                         uint64_t wanted)
+{
+    uint64_t pos = advice->from;
+
+    while (pos < advice->to) {
+        bool has;
+        struct xfer_block *b = find_block(reader, pos, &has);
+        uint64_t gap, size = advice->block;
+
+        if (has) {
+            pos = xfer_block_end(b);
+            continue;
+        }
+        gap = (b ? b->start : reader->size) - pos;
+        if (gap <= size + size / 4) /* a short rest is not worth a request of its own */
+            size = gap;
+        if (pos < wanted)
+            reader->fence = UINT64_MAX;
+        if (pos >= reader->fence ||
+            !xfer_pool_want_locked(reader, advice->stream, pos, size, pos < wanted))
+            return;
+        pos += size;
+    }
+}
+
+static void plan_locked(struct xfer_reader *reader, struct request *q)
+{
+    struct xfer_reader_pool *pool = reader->pool;
+    unsigned holders = pool->locked.holders > 0 ? pool->locked.holders : 1;
+    uint64_t fair = pool->memory / 2 / holders;
+    struct xfer_advice advice;
+
+    reader->last_read_ms = ou_now_ms();
+    xfer_window_note(&reader->window, q->pos, q->end - q->pos,
+                     fair < XFER_WINDOW_MAX ? fair : XFER_WINDOW_MAX, &advice);
+    q->stream = advice.stream;
+    if (advice.drop)
+        abandon_stream_locked(reader, advice.drop);
+    if (advice.stream)
+        free_passed_locked(reader, advice.stream, advice.passed);
+    cover_locked(reader, &advice, q->end);
+}
+
+/* -- getting the bytes -- */
+
+static void wake_reader(void *arg)
+{
+    struct xfer_reader *reader = arg;
+
+    ou_lock_scope(&reader->pool->lock);
+    pthread_cond_broadcast(&reader->progress);
+}
+
+/*
+ * Waits till the block has what the request wants of it; the caller counts in .waiters.
+ * Return: 0 go and look what there is, or negative errno.
+ */
+static int wait_locked(struct xfer_block *b, const struct request *q, struct ou_error *err)
+{
+    struct xfer_reader *reader = b->reader;
+    uint64_t want = q->end < b->start + b->size ? q->end : b->start + b->size;
+    bool waited = false;
+
+    while (b->state != XFER_BLOCK_STOPPED && !b->canceled && b->start + b->filled < want) {
+        int r = 0;
+
+        if (ou_cancel_triggered(q->cancel))
+            return ou_error_set(err, EINTR, "read %s", reader->key);
+        if (reader->stale.errnum != 0)
+            break;
+        if (b->wake_at > want)
+            b->wake_at = want;
+        xfer_pool_first_locked(b);
+        waited = true;
+        r = ou_cond_wait_until(&reader->progress, &reader->pool->lock, q->deadline_ms);
+        if (r == ETIMEDOUT && b->start + b->filled < want)
+            return ou_error_set(err, ETIMEDOUT, "read %s", reader->key);
+    }
+    if (waited)
+        xfer_window_waited(&reader->window, q->stream);
+    if (reader->stale.errnum != 0) {
+        *err = reader->stale;
+        return -reader->stale.errnum;
+    }
+    if (b->start + b->filled < want && b->error.errnum != 0) {
+        *err = b->error;
+        return -b->error.errnum;
+    }
+    return 0;
+}
+
+static int read_block_locked(struct xfer_block *b, struct request *q, struct ou_error *err)
+{
+    struct ou_mutex *lock = &b->reader->pool->lock;
+    uint64_t have, n;
+    int r;
+
+    b->waiters++;
+    r = wait_locked(b, q, err);
+    have = b->start + b->filled;
+    if (have > q->end)
+        have = q->end;
+    if (r == 0 && have > q->pos) {
+        n = have - q->pos;
+        ou_mutex_unlock(lock);
+        memcpy(q->buf, b->data + (q->pos - b->start), n);
+        ou_mutex_lock(lock);
+        q->buf += n;
+        q->pos = have;
+        b->handed += n;
+        if (b->handed_to < have)
+            b->handed_to = have;
+    }
+    b->waiters--;
+    xfer_block_settle_locked(b);
+    return r;
+}
+
+struct direct {
+    char *buf;
+    uint64_t size, filled;
+};
+
+static int direct_fill(void *ctx, const void *data, size_t len, uint64_t offset,
+                       struct ou_error *err)
+{
+    struct direct *d = ctx;
+
+    if (offset != d->filled || len > d->size - d->filled)
+        return ou_error_set(err, EIO, "bytes that were not asked for");
+    memcpy(d->buf + offset, data, len);
+    d->filled += len;
+    return 0;
+}
+
+/* [q->pos, @end) by a GET on this thread. */
+static int read_direct_locked(struct xfer_reader *reader, struct request *q, uint64_t end,
+                              struct ou_error *err)
+{
+    struct oss_call call = {.deadline_ms = q->deadline_ms, .cancel = q->cancel};
+    struct direct d = {.buf = q->buf, .size = end - q->pos};
+    struct oss_sink sink = {.write = direct_fill, .ctx = &d};
+    int r;
+
+    ou_mutex_unlock(&reader->pool->lock);
+    r = oss_get_object(reader->pool->client, &call, reader->key, q->pos, d.size, reader->etag,
+                       &sink, NULL, err);
+    r = xfer_reader_verdict(r, err);
+    if (r == 0 && d.filled != d.size)
+        r = ou_error_set(err, EIO, "read %s: the reply ended early", reader->key);
+    ou_mutex_lock(&reader->pool->lock);
+
+    if (r == -ESTALE)
+        xfer_reader_fail_locked(reader, err);
+    if (r < 0)
+        return r;
+    q->buf += d.size;
+    q->pos = end;
+    return 0;
+}
+
+/* One piece of the request: from a block, or from the service. */
+static int read_piece_locked(struct xfer_reader *reader, struct request *q, struct ou_error *err)
+{
+    bool has;
+    struct xfer_block *b = find_block(reader, q->pos, &has);
+    uint64_t end = q->end;
+
+    if (has) {
+        bool far = q->stream == 0 && q->pos > b->start + b->filled + XFER_NEAR_MIN;
+
+        if (!far)
+            return read_block_locked(b, q, err);
+        if (end > xfer_block_end(b))
+            end = xfer_block_end(b);
+    } else if (b && end > b->start) {
+        end = b->start;
+    }
+    return read_direct_locked(reader, q, end, err);
+}
+
+static int read_locked(struct xfer_reader *reader, struct request *q, struct ou_error *err)
+{
+    int r = 0;
+
+    if (reader->stale.errnum == 0 && !ou_cancel_triggered(q->cancel))
+        plan_locked(reader, q);
+    while (r == 0 && q->pos < q->end) {
+        if (reader->stale.errnum != 0) {
+            *err = reader->stale;
+            r = -reader->stale.errnum;
+        } else if (ou_cancel_triggered(q->cancel)) {
+            r = ou_error_set(err, EINTR, "read %s", reader->key);
+        } else {
+            r = read_piece_locked(reader, q, err);
+        }
+    }
+    reader->last_read_ms = ou_now_ms();
+    return r;
+}
+
+ssize_t xfer_reader_read(struct xfer_reader *reader, void *buf, size_t len, uint64_t offset,
+                         uint64_t deadline_ms, struct ou_cancel *cancel, struct ou_error *err)
+{
+    struct request q = {
+        .buf = buf, .pos = offset, .end = offset, .deadline_ms = deadline_ms, .cancel = cancel};
+    struct ou_cancel_hook hook;
+    int r;
+
+    if (offset >= reader->size || len == 0)
+        return 0;
+    if (len > SSIZE_MAX)
+        len = SSIZE_MAX;
+    if (len > reader->size - offset)
+        len = reader->size - offset;
+    q.end = offset + len;
+
+    ou_cancel_attach(cancel, &hook, wake_reader, reader);
+    ou_mutex_lock(&reader->pool->lock);
+    r = read_locked(reader, &q, err);
+    ou_mutex_unlock(&reader->pool->lock);
+    ou_cancel_detach(cancel, &hook);
+    return r < 0 ? r : (ssize_t)len;
+}

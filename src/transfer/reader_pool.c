@@ -1,0 +1,327 @@
+/*
+ * The pool: threads that fetch blocks, and the budget the blocks live in.
+ *
+ * Memory is reserved before it is mapped, and given back when a block is freed:
+ *   - all of it was handed out,
+ *   - its stream is well past it,
+ *   - its reader was idle (for a minute; for 5 s, when another reader needs room),
+ *   - its reader is freed.
+ * Read-ahead never takes the last quarter, so that a reader that waits finds room.
+ * Who finds none reads on its own thread into its own buffer (reader.c): progress
+ * does not depend on the budget.
+ *
+ * Blocks are mapped and not malloc'ed: what is given back goes to the system at
+ * once, and the part of a block that never arrives costs no memory.
+ */
+#include "transfer/reader_internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define ALMOST_THERE                                                                               \
+    (UINT64_C(1) << 20) /* so little is fetched to its end, for the connection's sake */
+
+/* -- blocks -- */
+
+static struct xfer_block *block_new(struct xfer_reader *reader, uint64_t start, uint64_t size)
+{
+    struct xfer_block *b = malloc(sizeof(*b));
+
+    if (!b)
+        return NULL;
+    *b = (struct xfer_block){.reader = reader,
+                             .start = start,
+                             .size = size,
+                             .state = XFER_BLOCK_QUEUED,
+                             .wake_at = UINT64_MAX};
+    b->data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (b->data == MAP_FAILED) {
+        free(b);
+        return NULL;
+    }
+    return b;
+}
+
+static void insert_sorted(struct xfer_reader *reader, struct xfer_block *b)
+{
+    struct xfer_block *after;
+
+    TAILQ_FOREACH_REVERSE(after, &reader->blocks, xfer_block_list, in_reader)
+    if (after->start <= b->start) {
+        TAILQ_INSERT_AFTER(&reader->blocks, after, b, in_reader);
+        return;
+    }
+    TAILQ_INSERT_HEAD(&reader->blocks, b, in_reader);
+}
+
+void xfer_block_free_locked(struct xfer_block *b)
+{
+    struct xfer_reader *reader = b->reader;
+    struct xfer_reader_pool *pool = reader->pool;
+
+    ou_mutex_assert_held(&pool->lock);
+    assert(b->state != XFER_BLOCK_FETCHING && b->waiters == 0);
+    if (b->state == XFER_BLOCK_QUEUED)
+        TAILQ_REMOVE(&pool->locked.queue, b, in_queue);
+    TAILQ_REMOVE(&reader->blocks, b, in_reader);
+    if (TAILQ_EMPTY(&reader->blocks))
+        pool->locked.holders--;
+    pool->locked.used -= b->size;
+    (void)munmap(b->data, b->size);
+    free(b);
+}
+
+void xfer_block_settle_locked(struct xfer_block *b)
+{
+    bool handed_out = b->handed >= b->filled && b->handed_to == b->start + b->filled;
+
+    if (b->state == XFER_BLOCK_STOPPED && b->waiters == 0 &&
+        (b->reader->closed || b->filled == 0 || handed_out))
+        xfer_block_free_locked(b);
+}
+
+void xfer_block_abandon_locked(struct xfer_block *b)
+{
+    if (b->waiters > 0)
+        return;
+    if (b->state == XFER_BLOCK_QUEUED)
+        xfer_block_free_locked(b);
+    else if (b->state == XFER_BLOCK_FETCHING && b->size - b->filled > ALMOST_THERE)
+        b->canceled = true;
+}
+
+void xfer_pool_first_locked(struct xfer_block *b)
+{
+    struct xfer_block_list *queue = &b->reader->pool->locked.queue;
+    struct xfer_block *other;
+
+    if (b->state != XFER_BLOCK_QUEUED)
+        return;
+    TAILQ_REMOVE(queue, b, in_queue);
+    TAILQ_FOREACH(other, queue, in_queue)
+    if (other->waiters == 0) {
+        TAILQ_INSERT_BEFORE(other, b, in_queue);
+        return;
+    }
+    TAILQ_INSERT_TAIL(queue, b, in_queue);
+}
+
+bool xfer_pool_want_locked(struct xfer_reader *reader, unsigned stream, uint64_t start,
+                           uint64_t size, bool wanted)
+{
+    struct xfer_reader_pool *pool = reader->pool;
+    uint64_t limit = wanted ? pool->memory : pool->memory / 4 * 3;
+    struct xfer_block *b;
+
+    ou_mutex_assert_held(&pool->lock);
+    if (wanted && size <= limit && pool->locked.used > limit - size)
+        xfer_pool_sweep_locked(pool, ou_now_ms(), XFER_READER_QUIET_MS);
+    if (size > limit || pool->locked.used > limit - size)
+        return false;
+    b = block_new(reader, start, size);
+    if (!b)
+        return false;
+    b->stream = stream;
+    pool->locked.used += size;
+    if (TAILQ_EMPTY(&reader->blocks))
+        pool->locked.holders++;
+    insert_sorted(reader, b);
+    TAILQ_INSERT_TAIL(&pool->locked.queue, b, in_queue);
+    pthread_cond_signal(&pool->work);
+    return true;
+}
+
+void xfer_pool_sweep_locked(struct xfer_reader_pool *pool, uint64_t now_ms, uint64_t idle_ms)
+{
+    struct xfer_reader *reader;
+
+    ou_mutex_assert_held(&pool->lock);
+    TAILQ_FOREACH(reader, &pool->locked.readers, in_pool)
+    {
+        struct xfer_block *b = TAILQ_FIRST(&reader->blocks);
+
+        if (now_ms < reader->last_read_ms + idle_ms)
+            continue;
+        while (b) {
+            struct xfer_block *next = TAILQ_NEXT(b, in_reader);
+
+            if (b->waiters == 0 && b->state != XFER_BLOCK_FETCHING)
+                xfer_block_free_locked(b);
+            b = next;
+        }
+    }
+}
+
+/* -- fetching -- */
+
+void xfer_reader_fail_locked(struct xfer_reader *reader, const struct ou_error *err)
+{
+    if (reader->stale.errnum == 0)
+        reader->stale = *err;
+    pthread_cond_broadcast(&reader->progress);
+}
+
+int xfer_reader_verdict(int r, struct ou_error *err)
+{
+    if (r == -ENOENT && oss_error_is(err, "NoSuchKey")) {
+        err->errnum = ESTALE;
+        return -ESTALE;
+    }
+    return r;
+}
+
+/* struct oss_sink's write(). Only this thread moves .filled, so reading it needs no lock. */
+static int block_fill(void *ctx, const void *data, size_t len, uint64_t offset,
+                      struct ou_error *err)
+{
+    struct xfer_block *b = ctx;
+    struct xfer_reader *reader = b->reader;
+
+    if (offset != b->filled || len > b->size - b->filled)
+        return ou_error_set(err, EIO, "read %s: bytes that were not asked for", reader->key);
+    memcpy(b->data + offset, data, len);
+
+    ou_lock_scope(&reader->pool->lock);
+    if (b->canceled)
+        return ou_error_set(err, ECANCELED, "read ahead in %s", reader->key);
+    b->filled += len;
+    if (b->start + b->filled >= b->wake_at) {
+        b->wake_at = UINT64_MAX;
+        pthread_cond_broadcast(&reader->progress);
+    }
+    return 0;
+}
+
+static void fetch_ended_locked(struct xfer_block *b, int r, struct ou_error *err)
+{
+    struct xfer_reader *reader = b->reader;
+
+    if (r == 0 && b->filled != b->size && !b->canceled)
+        r = ou_error_set(err, EIO, "read %s: the reply ended early", reader->key);
+    b->state = XFER_BLOCK_STOPPED;
+    if (r < 0 && !b->canceled) {
+        b->error = *err;
+        if (r == -ESTALE)
+            xfer_reader_fail_locked(reader, err);
+        else if (b->waiters == 0 && reader->fence > b->start + b->filled)
+            reader->fence = b->start + b->filled;
+    }
+    pthread_cond_broadcast(&reader->progress);
+    xfer_block_settle_locked(b);
+    xfer_reader_unref_locked(reader);
+}
+
+static void fetch_locked(struct xfer_reader_pool *pool, struct xfer_block *b)
+{
+    struct xfer_reader *reader = b->reader;
+    struct oss_call call = {.cancel = reader->closing, .background = b->waiters == 0};
+    struct oss_sink sink = {.write = block_fill, .ctx = b};
+    struct ou_error err = OU_ERROR_INIT;
+    int r;
+
+    TAILQ_REMOVE(&pool->locked.queue, b, in_queue);
+    b->state = XFER_BLOCK_FETCHING;
+    reader->refs++;
+
+    ou_mutex_unlock(&pool->lock);
+    r = oss_get_object(pool->client, &call, reader->key, b->start, b->size, reader->etag, &sink,
+                       NULL, &err);
+    r = xfer_reader_verdict(r, &err);
+    if (r < 0 && r != -EINTR && r != -ECANCELED)
+        ou_log(OU_LOG_XFER, OU_LOG_DEBUG,
+               "read failed key=%s offset=%" PRIu64 " size=%" PRIu64 " error=\"%s\"", reader->key,
+               b->start, b->size, err.message);
+    ou_mutex_lock(&pool->lock);
+
+    fetch_ended_locked(b, r, &err);
+}
+
+/* Sleeps till there is work; while blocks lie about, wakes to sweep. */
+static void wait_for_work_locked(struct xfer_reader_pool *pool)
+{
+    uint64_t now = ou_now_ms();
+
+    if (ou_cond_wait_until(&pool->work, &pool->lock,
+                           pool->locked.used > 0 ? now + XFER_READER_IDLE_MS : 0) != 0)
+        xfer_pool_sweep_locked(pool, ou_now_ms(), XFER_READER_IDLE_MS);
+}
+
+static void *fetcher(void *arg)
+{
+    struct xfer_reader_pool *pool = arg;
+
+    ou_mutex_lock(&pool->lock);
+    while (!pool->locked.stopping)
+        if (TAILQ_EMPTY(&pool->locked.queue))
+            wait_for_work_locked(pool);
+        else
+            fetch_locked(pool, TAILQ_FIRST(&pool->locked.queue));
+    ou_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+/* -- the pool's life -- */
+
+int xfer_reader_pool_new(const struct xfer_reader_config *config, struct xfer_reader_pool **out,
+                         struct ou_error *err)
+{
+    unsigned count = config->fetchers ? config->fetchers : XFER_READER_FETCHERS;
+    struct xfer_reader_pool *pool = calloc(1, sizeof(*pool));
+    int r = 0;
+
+    if (!pool)
+        return ou_error_set(err, ENOMEM, "read-ahead");
+    pool->client = config->client;
+    pool->memory = config->memory ? config->memory : XFER_READER_MEMORY;
+    /* Two blocks must fit, or a stream could not fetch one while it reads the other. */
+    pool->block_min = pool->memory / 2 < XFER_BLOCK_MIN ? pool->memory / 2 : XFER_BLOCK_MIN;
+    if (pool->block_min < XFER_READER_BLOCK_LEAST)
+        pool->block_min = XFER_READER_BLOCK_LEAST;
+    ou_mutex_init(&pool->lock, XFER_RANK_READER);
+    ou_cond_init(&pool->work);
+    TAILQ_INIT(&pool->locked.queue);
+    TAILQ_INIT(&pool->locked.readers);
+    pool->fetchers = calloc(count, sizeof(*pool->fetchers));
+    if (!pool->fetchers)
+        r = ou_error_set(err, ENOMEM, "read-ahead");
+    while (r == 0 && pool->fetcher_count < count) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "fetch-%u", pool->fetcher_count % 1000);
+        r = ou_thread_start(&pool->fetchers[pool->fetcher_count], name, fetcher, pool, err);
+        if (r == 0)
+            pool->fetcher_count++;
+    }
+    if (r < 0) {
+        xfer_reader_pool_free(pool);
+        return r;
+    }
+    *out = pool;
+    return 0;
+}
+
+void xfer_reader_pool_free(struct xfer_reader_pool *pool)
+{
+    if (!pool)
+        return;
+    ou_mutex_lock(&pool->lock);
+    assert(TAILQ_EMPTY(&pool->locked.readers));
+    pool->locked.stopping = true;
+    pthread_cond_broadcast(&pool->work);
+    ou_mutex_unlock(&pool->lock);
+    for (unsigned i = 0; i < pool->fetcher_count; i++)
+        (void)pthread_join(pool->fetchers[i], NULL);
+    assert(pool->locked.used == 0);
+    free(pool->fetchers);
+    (void)pthread_cond_destroy(&pool->work);
+    ou_mutex_fini(&pool->lock);
+    free(pool);
+}
