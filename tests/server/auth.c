@@ -28,6 +28,11 @@ struct v4 {
     char *signature;  /* the caller frees */
 };
 
+#define V4_EMPTY                                                                                   \
+    {                                                                                              \
+        .key_id = "", .date = "", .region = "", .product = "", .terminator = ""                    \
+    }
+
 static void v4_fini(struct v4 *v)
 {
     free(v->additional);
@@ -158,7 +163,8 @@ static int v1_url(struct srv_request *r)
 
 static int malformed(struct srv_request *r, const char *what)
 {
-    return srv_fail(&r->error, "InvalidArgument", "The V4 signature is malformed: %s.", what);
+    (void)srv_fail(&r->error, "InvalidArgument", "The V4 signature is malformed: %s.", what);
+    return -1;
 }
 
 /* AK/date/region/product/aliyun_v4_request */
@@ -261,7 +267,7 @@ static int v4_check(struct srv_request *r, const struct v4 *v, const char *secre
 
 static int v4_header(struct srv_request *r, const char *authorization)
 {
-    __attribute__((cleanup(v4_fini))) struct v4 v = {0};
+    __attribute__((cleanup(v4_fini))) struct v4 v = V4_EMPTY;
     const char *payload = srv_header(r, "x-oss-content-sha256");
     srv_autofree char *secret = NULL;
     const char *date = NULL;
@@ -312,7 +318,7 @@ static int parse_v4_url(struct srv_request *r, struct v4 *v, int64_t *when, uint
 
 static int v4_url(struct srv_request *r)
 {
-    __attribute__((cleanup(v4_fini))) struct v4 v = {0};
+    __attribute__((cleanup(v4_fini))) struct v4 v = V4_EMPTY;
     srv_autofree char *secret = NULL;
     int64_t now = srv_clock_ms() / 1000;
     uint64_t expires = 0;

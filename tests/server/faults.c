@@ -368,7 +368,7 @@ static void merge(json_object *a, struct srv_plan *plan)
     } else if (srv_streq(type, "omit-key")) {
         plan_text(&plan->omit, a, "omit", "*");
     } else if (srv_streq(type, "short-page")) {
-        plan->short_page = (uint64_t)srv_json_int(a, "max", 1);
+        plan->short_page = (unsigned)srv_json_int(a, "max", 1);
     } else if (srv_streq(type, "bad-content-length")) {
         plan->lie_about_length = true;
     } else if (srv_streq(type, "abort-upload")) {

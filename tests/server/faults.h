@@ -43,32 +43,37 @@ enum srv_mangle {
 struct srv_plan {
     char ids[96]; /* of the rules that act, joined by ',' */
     uint64_t delay_ms;
-    int status;               /* answer this instead of doing anything; 0: no */
-    char *code;               /* with .status */
-    char *message;            /* with .status */
-    bool no_drain;            /* with .status: answer before the body was read */
-    struct srv_pairs headers; /* with .status: further reply headers */
+
+    /* answer .status instead of doing anything; 0: no */
+    char *code;
+    char *message;
+    struct srv_pairs headers; /* further reply headers */
+    int status;
+
     enum srv_cut cut;
     uint64_t cut_bytes;
-    bool stall;
-    enum srv_when stall_when;
     uint64_t stall_ms; /* 0: until the client goes */
     uint64_t stall_bytes;
+    enum srv_when stall_when;
+
+    enum srv_mangle mangle;
+    int mangle_status;         /* with HTML */
+    unsigned short_page;       /* most entries of a listing page; 0: as asked */
     uint64_t slow_bytes_per_s; /* bodies, both directions; 0: no */
     uint64_t qos_delay_ms;     /* value of x-oss-qos-delay-time; 0: none */
-    bool wrong_crc;
-    bool wrong_etag;
-    bool corrupt; /* flip a bit of the body byte at .corrupt_at */
-    uint64_t corrupt_at;
-    enum srv_mangle mangle;
-    int mangle_status; /* with HTML */
-    bool skip_apply;   /* with a mangled reply: do not do what was asked */
-    bool ignore_range;
+    uint64_t corrupt_at;       /* byte of the body, with .corrupt */
+    char *omit;                /* DeleteMultiple: leave out keys of this pattern */
+    char *replace_body;        /* first put this at the key behind the client's back */
+
+    bool no_drain;         /* with .status: answer before the body was read */
+    bool stall;            /* hold still at .stall_when */
+    bool skip_apply;       /* with a mangled reply: do not do what was asked */
+    bool wrong_crc;        /* in the answer */
+    bool wrong_etag;       /* in the answer */
+    bool corrupt;          /* flip a bit */
+    bool ignore_range;     /* 200 with everything */
     bool lie_about_length; /* Content-Length promises more than comes */
-    uint64_t short_page;   /* most entries of a listing page; 0: as asked */
-    char *omit;            /* DeleteMultiple: leave out keys of this pattern */
     bool abort_upload;     /* first abort the upload behind the client's back */
-    char *replace_body;    /* first put this at the key behind the client's back */
 };
 
 void srv_plan_fini(struct srv_plan *plan);

@@ -13,7 +13,7 @@ static int compare(const struct srv_index_node *node, const void *key, size_t le
 static struct srv_index_node *new_node(int levels, const void *key, size_t len, void *value)
 {
     struct srv_index_node *node =
-        srv_xcalloc(1, sizeof(*node) + (size_t)levels * sizeof(node->next[0]));
+        srv_xcalloc(1, sizeof(*node) + (size_t)levels * sizeof(struct srv_index_node *));
 
     node->key = srv_xcalloc(len + 1, 1);
     if (len > 0)

@@ -223,7 +223,7 @@ int srv_list_uploads_finish(struct srv_request *r)
     const char *key_marker = srv_param_text(r, "key-marker");
     const char *id_marker = srv_param_text(r, "upload-id-marker");
     struct srv_upload_page page = {0};
-    const struct srv_upload_entry *last;
+    const char *next_key = "", *next_id = "";
     uint64_t max = PAGE_MAX;
     struct srv_buf *xml;
     bool url = false;
@@ -233,7 +233,12 @@ int srv_list_uploads_finish(struct srv_request *r)
         srv_store_uploads(r->srv->store, r->bucket, prefix, delimiter, key_marker, id_marker,
                           srv_page_limit(r, max), &page, &r->error) < 0)
         return -1;
-    last = page.count > 0 ? &page.entries[page.count - 1] : NULL;
+    if (page.count > 0) {
+        const struct srv_upload_entry *last = &page.entries[page.count - 1];
+
+        next_key = last->key;
+        next_id = last->id != NULL ? last->id : "";
+    }
     xml = srv_reply_xml(r);
     open_result(xml, "ListMultipartUploadsResult");
     if (url)
@@ -241,8 +246,8 @@ int srv_list_uploads_finish(struct srv_request *r)
     srv_xml_text(xml, "Bucket", r->bucket);
     srv_xml_key(xml, "KeyMarker", key_marker, url);
     srv_xml_text(xml, "UploadIdMarker", id_marker);
-    srv_xml_key(xml, "NextKeyMarker", last == NULL ? "" : last->key, url);
-    srv_xml_text(xml, "NextUploadIdMarker", last == NULL || last->id == NULL ? "" : last->id);
+    srv_xml_key(xml, "NextKeyMarker", next_key, url);
+    srv_xml_text(xml, "NextUploadIdMarker", next_id);
     srv_xml_key(xml, "Delimiter", delimiter, url);
     srv_xml_key(xml, "Prefix", prefix, url);
     srv_buf_printf(xml, "<MaxUploads>%" PRIu64 "</MaxUploads><IsTruncated>%s</IsTruncated>", max,

@@ -138,7 +138,7 @@ static void add_headers(const struct srv_sign_input *in, const struct srv_pair *
     for (size_t i = 0; i < in->headers->count; i++)
         if (srv_starts_with(in->headers->items[i].name, "x-oss-"))
             sorted[n++] = &in->headers->items[i];
-    qsort(sorted, n, sizeof(*sorted), compare_pairs);
+    qsort(sorted, n, sizeof(const struct srv_pair *), compare_pairs);
     for (size_t i = 0; i < n; i++)
         srv_buf_printf(out, "%s:%s\n", sorted[i]->name, sorted[i]->value);
 }
@@ -154,7 +154,7 @@ static void add_resource(const struct srv_sign_input *in, const struct srv_pair 
     for (size_t i = 0; i < in->query->count; i++)
         if (srv_v1_signs_query(in->query->items[i].name))
             sorted[n++] = &in->query->items[i];
-    qsort(sorted, n, sizeof(*sorted), compare_pairs);
+    qsort(sorted, n, sizeof(const struct srv_pair *), compare_pairs);
     for (size_t i = 0; i < n; i++) {
         srv_buf_printf(out, "%s%s", i == 0 ? "?" : "&", sorted[i]->name);
         if (sorted[i]->value != NULL && sorted[i]->value[0] != '\0')
@@ -165,7 +165,7 @@ static void add_resource(const struct srv_sign_input *in, const struct srv_pair 
 void srv_v1_string_to_sign(const struct srv_sign_input *in, const char *date, struct srv_buf *out)
 {
     srv_autofree const struct srv_pair **sorted =
-        srv_xcalloc(in->headers->count + in->query->count, sizeof(*sorted));
+        srv_xcalloc(in->headers->count + in->query->count, sizeof(const struct srv_pair *));
 
     srv_buf_printf(out, "%s\n%s\n%s\n%s\n", in->method, header(in, "content-md5"),
                    header(in, "content-type"), date);

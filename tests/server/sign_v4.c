@@ -77,7 +77,8 @@ static int compare_headers(const void *a, const void *b)
 static void add_headers(const struct srv_pairs *headers, const char *additional,
                         struct srv_buf *out)
 {
-    srv_autofree const struct srv_pair **sorted = srv_xcalloc(headers->count, sizeof(*sorted));
+    srv_autofree const struct srv_pair **sorted =
+        srv_xcalloc(headers->count, sizeof(const struct srv_pair *));
     size_t n = 0;
 
     for (size_t i = 0; i < headers->count; i++) {
@@ -86,7 +87,7 @@ static void add_headers(const struct srv_pairs *headers, const char *additional,
         if (signed_by_default(name) || listed(additional, name))
             sorted[n++] = &headers->items[i];
     }
-    qsort(sorted, n, sizeof(*sorted), compare_headers);
+    qsort(sorted, n, sizeof(const struct srv_pair *), compare_headers);
     for (size_t i = 0; i < n; i++)
         srv_buf_printf(out, "%s:%s\n", sorted[i]->name, sorted[i]->value);
 }

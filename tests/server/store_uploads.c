@@ -199,7 +199,7 @@ int srv_store_complete(struct srv_store *s, const char *bucket, const char *key,
     if (u == NULL)
         return -1;
     count = wanted == NULL ? u->part_count : wanted->count;
-    chosen = srv_xcalloc(count, sizeof(*chosen));
+    chosen = srv_xcalloc(count, sizeof(const struct srv_part *));
     for (size_t i = 0; wanted == NULL && i < count; i++)
         chosen[i] = &u->parts[i];
     if (wanted != NULL && choose_parts(u, wanted, chosen, err) < 0)

@@ -3,6 +3,7 @@
 #include "server/text.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 
 #define HOST_MAX 256
 
@@ -90,7 +91,7 @@ int srv_target_address(const char *path, const char *host, const char *domain, c
     if (host != NULL && strlen(host) < sizeof(name)) {
         size_t len = host[0] == '[' ? strlen(host) : strcspn(host, ":");
 
-        memcpy(name, host, len);
+        (void)snprintf(name, sizeof(name), "%.*s", (int)len, host);
     }
     if (domain != NULL && !is_address(name)) {
         *bucket = bucket_of_host(name, domain);

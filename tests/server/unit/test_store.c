@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char root[] = "/tmp/oss-server-unit-XXXXXX";
+static char root[64];
 static struct srv_store *store;
 static struct srv_error err;
 
@@ -31,7 +31,7 @@ static int start(void **state)
                                    .created_ms = 1000};
 
     (void)state;
-    memcpy(root + strlen(root) - 6, "XXXXXX", 6);
+    (void)snprintf(root, sizeof(root), "/tmp/oss-server-unit-XXXXXX");
     if (mkdtemp(root) == NULL)
         return -1;
     store = srv_store_open(root);
@@ -199,11 +199,11 @@ static void an_upload_goes_on_after_a_restart_and_completes_once(void **state)
     reopen();
     assert_missing("k");
     assert_int_equal(srv_store_complete(store, "bkt", "k", id, &wanted, false, &o, &err), 0);
+    srv_object_unref(o);
+    o = NULL;
     reopen();
     assert_body("k", "the last one");
     assert_int_equal(data_files(), 1);
-    srv_object_unref(o);
-    o = NULL;
     assert_int_equal(srv_store_complete(store, "bkt", "k", id, &wanted, false, &o, &err), -1);
     assert_string_equal(err.code, "NoSuchUpload");
 }
@@ -269,6 +269,8 @@ static void a_slice_of_a_copy_reads_right_after_its_source_is_gone(void **state)
     srv_set_checksums(copy, crc, true, md5);
     assert_int_equal(srv_store_put(store, "bkt", "copy", copy, false, &err), 0);
     assert_int_equal(srv_store_delete(store, "bkt", "source", &err), 0);
+    srv_object_unref(copy);
+    copy = NULL;
     reopen();
     assert_body("copy", "23489");
 }
