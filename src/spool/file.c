@@ -112,7 +112,7 @@ void spool_file_unref(struct spool_file *f)
 
 void spool_file_keep_locked(struct spool_file *f)
 {
-    if (f->kept)
+    if (f->kept || f->unlinked)
         return;
     f->kept = true;
     (void)spool_file_ref(f);

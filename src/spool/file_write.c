@@ -139,7 +139,9 @@ static int write_at(struct spool_file *f, const char *buf, size_t len, uint64_t 
     int r;
 
     ou_mutex_assert_held(&f->io);
-    r = protect(f, offset, len, err);
+    r = f->has_sidecar ? 0 : spool_file_journal(f, &(struct ou_buf){0}, false, err);
+    if (r == 0)
+        r = protect(f, offset, len, err);
     while (r == 0 && done < len) {
         uint64_t run = len - done;
         enum extent_slot slot = choose_slot(f, offset + done, &run);

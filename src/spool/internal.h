@@ -135,6 +135,8 @@ int spool_sidecar_load(int dirfd, const char *name, const char *boot, struct spo
                        struct ou_journal *journal, struct ou_error *err);
 /** spool_data_intact() - the data files hold all that the stable version refers to. */
 bool spool_data_intact(int dirfd, const struct spool_sidecar *s);
+/** spool_was_open() - there is data, but no version of it that may be uploaded. */
+bool spool_was_open(int dirfd, const struct spool_sidecar *s);
 /** spool_id_of() - @name is ID followed by @suffix. */
 bool spool_id_of(const char *name, const char *suffix, char id[SPOOL_ID_SIZE]);
 

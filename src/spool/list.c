@@ -19,7 +19,7 @@ static const char *state_of(int dirfd, const struct spool_sidecar *s)
 {
     if (s->doubtful || !spool_data_intact(dirfd, s))
         return "damaged";
-    if (!spool_sidecar_exists(s))
+    if (spool_was_open(dirfd, s))
         return "open";
     return s->failed.errnum ? "failed" : "pending";
 }
@@ -39,7 +39,7 @@ static void list_sidecar(int dirfd, const char *name, const char *id, const char
         fn(ctx, &item);
         return;
     }
-    if (s.unlinked || (spool_sidecar_exists(&s) && !spool_sidecar_pending(&s)))
+    if (s.unlinked || (!spool_sidecar_pending(&s) && !spool_was_open(dirfd, &s)))
         return; /* it is over; the next mount clears it away */
     item.key = s.key;
     item.state = state_of(dirfd, &s);

@@ -196,13 +196,21 @@ static void insert(struct spool *spool, struct spool_file *f)
     f->named = true;
 }
 
+/* Written to, and never closed or fsynced since it was created or staged. */
+bool spool_was_open(int dirfd, const struct spool_sidecar *s)
+{
+    if (s->unlinked || s->version || spool_sidecar_pending(s))
+        return false;
+    return !s->base.present || size_of(dirfd, s->id, ".data");
+}
+
 /* It is all in the bucket, or its name is gone. */
 static bool is_over(struct spool *spool, const struct spool_sidecar *s)
 {
     bool dead = false;
 
     spool_deletes_settle(spool, s->key, s->seq, s->id, &dead);
-    return dead || s->unlinked || (spool_sidecar_exists(s) && !spool_sidecar_pending(s));
+    return dead || s->unlinked || !spool_sidecar_pending(s);
 }
 
 static void note_seq(struct spool *spool, uint64_t seq)
@@ -254,7 +262,7 @@ static void recover_one(struct spool *spool, const char *name, const char *id)
         leave_alone(spool, name, "its data did not survive");
         goto out;
     }
-    if (!spool_sidecar_exists(&s) && !s.unlinked) {
+    if (spool_was_open(spool->dirfd, &s)) {
         ou_log_info(OU_LOG_SPOOL, "file that was open is kept, not uploaded key=%s id=%s", s.key,
                     id);
         goto out;
