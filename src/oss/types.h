@@ -92,10 +92,10 @@ void oss_list_page_fini(struct oss_list_page *p);
 
 struct oss_part {
     unsigned number; /* 1..OSS_PART_NUMBER_MAX */
-    uint64_t size;
-    char etag[OSS_ETAG_SIZE];
-    uint64_t crc64;
     bool has_crc64;
+    uint64_t size;
+    uint64_t crc64;
+    char etag[OSS_ETAG_SIZE];
 };
 struct oss_part_list {
     struct oss_part *parts;

@@ -22,11 +22,12 @@ static void part_size_grows_only_when_10000_parts_would_not_do(void **state)
 {
     (void)state;
     assert_int_equal(part_size_of(1, 8 * MIB), 8 * MIB);
-    assert_int_equal(part_size_of(10000 * 8 * MIB, 8 * MIB), 8 * MIB); /* exactly 10000 are legal */
-    assert_int_equal(part_size_of(10000 * 8 * MIB + 1, 8 * MIB), 82 * 100 * KIB);
-    assert_int_equal(part_size_of(10001 * MIN, MIN), 200 * KIB);
-    assert_int_equal(part_size_of(10000 * 5 * GIB, 8 * MIB), 5 * GIB);
-    assert_int_equal(part_size_of(10000 * 5 * GIB - 10000, 8 * MIB), 5 * GIB);
+    assert_int_equal(part_size_of(UINT64_C(80000) * MIB, 8 * MIB),
+                     8 * MIB); /* exactly 10000 are legal */
+    assert_int_equal(part_size_of(UINT64_C(80000) * MIB + 1, 8 * MIB), 8200 * KIB);
+    assert_int_equal(part_size_of(UINT64_C(10001) * MIN, MIN), 200 * KIB);
+    assert_int_equal(part_size_of(UINT64_C(50000) * GIB, 8 * MIB), 5 * GIB);
+    assert_int_equal(part_size_of(UINT64_C(50000) * GIB - 10000, 8 * MIB), 5 * GIB);
 }
 
 static void part_size_out_of_range_is_named(void **state)
@@ -39,7 +40,7 @@ static void part_size_out_of_range_is_named(void **state)
     assert_string_equal(err.message, "part size 102399: it takes 100K to 5G");
     assert_int_equal(xfer_part_size(1, 5 * GIB + 1, &part_size, &err), -EINVAL);
     assert_int_equal(xfer_part_size(0, MIN, &part_size, &err), -EINVAL);
-    assert_int_equal(xfer_part_size(10000 * 5 * GIB + 1, MIN, &part_size, &err), -EFBIG);
+    assert_int_equal(xfer_part_size(UINT64_C(50000) * GIB + 1, MIN, &part_size, &err), -EFBIG);
     assert_int_equal(part_size, 7);
 }
 
@@ -149,7 +150,7 @@ static void sparse_tebibyte_is_planned(void **state)
     (void)state;
     assert_true(plan.count > 9900);
     xfer_plan_fini(&plan);
-    in.size = 10000 * 5 * GIB;
+    in.size = UINT64_C(50000) * GIB;
     plan = make(&in);
     assert_int_equal(plan.count, 10000);
     xfer_plan_fini(&plan);
