@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,6 +221,8 @@ int xfer_upload_start(struct xfer_engine *e, const struct xfer_upload_spec *spec
     u = upload_new(e, spec, err);
     if (!u)
         return -err->errnum;
+    ou_log_info(OU_LOG_XFER, "uploading key=%s size=%" PRIu64 " parts=%zu resume=%d", u->key,
+                u->parts.plan.size, u->parts.plan.count, spec->resume != NULL);
     r = upload_add(e, u, upload, err);
     if (r < 0) {
         *spec->plan = u->parts.plan; /* not taken */

@@ -73,7 +73,7 @@ enum xfer_event_kind {
 struct xfer_step;
 struct xfer_event {
     enum xfer_event_kind kind;
-    const char *upload_id; /* NULL with INITIATING and with the PUBLISHING of a Put or Copy */
+    const char *upload_id;       /* NULL with INITIATING and with the PUBLISHING of a Put or Copy */
     const struct oss_part *part; /* PART: crc64 is that of the local bytes, if has_crc64 */
     const struct xfer_plan_part *where; /* PART: offset, size, copy */
     const struct xfer_step *step;       /* the engine's own; for xfer_event_stale() */
@@ -140,10 +140,11 @@ struct xfer_upload_ops {
 /* What an earlier run left. Zeroed: nothing. */
 struct xfer_resume {
     const char *upload_id; /* NULL: none */
-    bool initiating;       /* INITIATING without UPLOAD_ID: the id is looked for and adopted or aborted */
-    bool publishing;       /* PUBLISHING was recorded: the answer may have been lost */
+    bool initiating; /* INITIATING without UPLOAD_ID: the id is looked for and adopted or aborted */
+    bool publishing; /* PUBLISHING was recorded: the answer may have been lost */
     struct timespec initiated; /* when INITIATING was recorded */
-    const struct oss_part *parts; /* recorded parts whose local bytes (and base) are unchanged since */
+    const struct oss_part
+        *parts; /* recorded parts whose local bytes (and base) are unchanged since */
     const struct xfer_plan_part *where; /* of each of @parts, as recorded. NULL: the local bytes are
                                            read again to see whether a part on the server is theirs */
     size_t part_count;
@@ -195,7 +196,7 @@ struct xfer_upload_status {
     const char *state; /* "waiting", "resuming", "uploading", "publishing", "backoff", "aborting" */
     uint64_t confirmed, total, bytes_sent;
     unsigned in_flight, attempts; /* attempts since the last success */
-    struct ou_error last; /* errnum 0: none */
+    struct ou_error last;         /* errnum 0: none */
 };
 void xfer_upload_status(struct xfer_upload *upload, struct xfer_upload_status *out);
 

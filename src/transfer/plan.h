@@ -39,8 +39,8 @@ struct xfer_plan_part {
 
 struct xfer_plan {
     enum xfer_plan_kind kind;
-    uint64_t size;      /* of the object */
-    uint64_t part_size; /* the grid; grown when 10000 parts would not do */
+    uint64_t size;                /* of the object */
+    uint64_t part_size;           /* the grid; grown when 10000 parts would not do */
     struct xfer_plan_part *parts; /* MULTIPART: in order, covering [0, size) exactly */
     size_t count;
 };
@@ -53,7 +53,8 @@ struct xfer_plan_input {
     /* Base: an object in the bucket whose bytes show through. 0 ranges: none. */
     uint64_t base_size;
     bool base_is_target; /* the base has the key that is written */
-    const struct xfer_range *base; /* sorted, disjoint, within min(size, base_size): unchanged bytes */
+    const struct xfer_range
+        *base; /* sorted, disjoint, within min(size, base_size): unchanged bytes */
     size_t base_count;
 };
 

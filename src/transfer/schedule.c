@@ -8,6 +8,7 @@
  * waits for a moment is in a heap by that moment; one that waits for an event is nowhere.
  */
 #include "base/clock.h"
+#include "base/log.h"
 #include "transfer/engine_internal.h"
 
 #include <errno.h>
@@ -202,6 +203,8 @@ static void upload_finish(struct xfer_step *s)
 
     if (!u->ending)
         (void)ou_error_set(&err, ECANCELED, "upload %s", u->key);
+    if (err.errnum)
+        ou_log_info(OU_LOG_XFER, "upload ended key=%s error=\"%s\"", u->key, err.message);
     u->ops->done(u->ctx, &u->result, err.errnum ? &err : NULL);
     ou_mutex_lock(&e->lock);
     *(u->prev_all ? &u->prev_all->next_all : &e->locked.all) = u->next_all;
