@@ -22,7 +22,7 @@
 
 #include <sys/queue.h>
 
-#define XFER_RANK_READER (OU_RANK_XFER + 50)
+#define XFER_RANK_READER (OU_RANK_XFER + 20) /* told in fs/fs.h */
 
 /* A reader that was idle for so long gives its memory back; sooner if others need it. */
 #define XFER_READER_IDLE_MS  UINT64_C(60000)
