@@ -7,7 +7,6 @@
  *   step_part.c     send, copy or compare a part; how bytes are read
  *   step_publish.c  the gate, PutObject, CopyObject, Complete, and what to do without an answer
  *   step_id.c       the upload id: find, list, initiate, forget, abort
- *   etag.c          the ETag that OSS gives to a multipart object
  *   upload_state.c  the parts (pure)
  *
  * A worker takes an upload from the schedule, chooses a step under the engine's lock, runs it
@@ -191,9 +190,6 @@ struct oss_body xfer_step_body(struct xfer_step *s);
 /** xfer_local_crc64() - of @size local bytes. Return: 0, or negative errno (-ESTALE: s->read_stale). */
 int xfer_local_crc64(struct xfer_step *s, uint64_t offset, uint64_t size, uint64_t *crc64,
                      struct ou_error *err);
-/* -- etag.c -- */
-/** xfer_multipart_etag() - from the parts' ETags (oss-protocol 5.9). false: MD5 is not to be had here. */
-bool xfer_multipart_etag(const struct oss_part *parts, size_t count, char etag[OSS_ETAG_SIZE]);
 /** xfer_record() - journal @event; 0 when nothing is kept */
 int xfer_record(struct xfer_upload *u, const struct xfer_event *event, struct ou_error *err);
 

@@ -7,6 +7,7 @@
  */
 #include "base/crc64.h"
 #include "base/log.h"
+#include "oss/etag.h"
 #include "transfer/engine_internal.h"
 
 #include <errno.h>
@@ -67,7 +68,7 @@ static bool etag_matches(struct xfer_upload *u, const struct oss_object *object)
     for (size_t i = 0; i < plan->count; i++)
         if (!known_part(u, i, &part) || !part.etag[0])
             return false;
-    return plan->count > 0 && xfer_multipart_etag(u->parts.answers, plan->count, etag) &&
+    return plan->count > 0 && oss_multipart_etag(u->parts.answers, plan->count, etag) &&
            !strncmp(etag, object->etag, sizeof(etag));
 }
 

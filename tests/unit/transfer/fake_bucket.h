@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/crc64.h"
 #include "base/mutex.h"
+#include "oss/etag.h"
 #include "oss/ops.h"
 #include "transfer/engine_internal.h"
 
@@ -565,7 +566,7 @@ int __wrap_oss_complete_upload(struct oss_client *c, const struct oss_call *call
             r = bucket_assemble(u, parts, count, &b, err);
         if (r == 0) {
             bucket_damage(fault, &b);
-            assert_true(xfer_multipart_etag(parts, count, b.etag));
+            assert_true(oss_multipart_etag(parts, count, b.etag));
             bucket_answer(&b, out);
             bucket_store(key, &b);
             u->open = false;

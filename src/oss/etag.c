@@ -1,8 +1,4 @@
-/*
- * The ETag of a multipart object: MD5 over the text of its parts' ETags, "-", their number.
- * A hint where no CRC-64 is to be had, never a proof (oss-protocol 5.9). Wraps OpenSSL's MD5.
- */
-#include "transfer/engine_internal.h"
+#include "oss/etag.h"
 
 #include <openssl/evp.h>
 
@@ -20,7 +16,7 @@ static bool md5_of_etags(EVP_MD_CTX *md, const struct oss_part *parts, size_t co
     return EVP_DigestFinal_ex(md, digest, NULL) == 1;
 }
 
-bool xfer_multipart_etag(const struct oss_part *parts, size_t count, char etag[OSS_ETAG_SIZE])
+bool oss_multipart_etag(const struct oss_part *parts, size_t count, char etag[OSS_ETAG_SIZE])
 {
     enum { MD5_SIZE = 16 };
     unsigned char digest[EVP_MAX_MD_SIZE];
