@@ -169,6 +169,17 @@ static int choose_bytes(struct srv_request *r, struct srv_object *data)
     return 0;
 }
 
+static int not_modified(struct srv_request *r, const struct srv_object *data)
+{
+    srv_autofree char *etag = srv_xasprintf("\"%s\"", data->etag);
+    char when[SRV_TIME_TEXT_MAX];
+
+    srv_time_http(data->mtime_ms / 1000, when);
+    srv_pairs_add(&r->error.headers, "ETag", etag);
+    srv_pairs_add(&r->error.headers, "Last-Modified", when);
+    return srv_fail(&r->error, "NotModified", "Not Modified");
+}
+
 int srv_get_object_finish(struct srv_request *r)
 {
     srv_autoobject struct srv_object *o = NULL;
@@ -182,7 +193,7 @@ int srv_get_object_finish(struct srv_request *r)
         return -1;
     status = srv_condition_status(&r->headers, "", data->etag, data->mtime_ms / 1000);
     if (status == 304)
-        return srv_fail(&r->error, "NotModified", "Not Modified");
+        return not_modified(r, data);
     if (status == 412)
         return srv_fail(&r->error, "PreconditionFailed",
                         "At least one of the pre-conditions you specified did not hold.");

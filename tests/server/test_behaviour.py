@@ -322,6 +322,12 @@ class Requests(Case):
             refused = self.expect(put({name: '"x"'}), 400, 'NotImplemented')
             self.assertEqual(refused.texts('Header'), [name.lower()])
 
+    def test_not_modified_has_the_etag_and_no_body(self):
+        etag = self.put('nm').headers['etag']
+        for method in ('GET', 'HEAD'):
+            reply = self.client.call(method, 'nm', headers={'if-none-match': etag})
+            self.assertEqual((reply.status, reply.body, reply.headers['etag']), (304, b'', etag))
+
     def test_content_md5_is_checked_before_anything_changes(self):
         right = base64.b64encode(hashlib.md5(DIGITS).digest()).decode()
         self.put('md5', b'old')
