@@ -218,6 +218,10 @@ int oss_error_refused(struct ou_error *err, const char *what, int status,
         (void)ou_error_say(err, errnum, "%s: HTTP %d: %s%s%s%s%s%s%s", what, status, r->code,
                            r->message[0] ? ": " : "", r->message, mend, r->ec[0] ? " [EC " : "",
                            r->ec, r->ec[0] ? "]" : "");
+    else if (status >= 300 && status < 400 && status != 304)
+        (void)ou_error_say(err, errnum,
+                           "%s: HTTP %d: a redirect, which OSS never sends (check endpoint=)", what,
+                           status);
     else
         (void)ou_error_set(err, errnum, "%s: HTTP %d", what, status);
     err->http_status = status;

@@ -250,8 +250,10 @@ static int drive(struct run *r)
             code = finished(r);
         if (r->result < 0)
             return r->result;
-        if (!running)
-            return code == CURLE_OK ? 0 : oss_http_failure(r, code);
+        if (!running && code == CURLE_OK && r->replied)
+            return 0;
+        if (!running) /* curl is content with half a head, too */
+            return oss_http_failure(r, code == CURLE_OK ? CURLE_GOT_NOTHING : code);
         if (ou_cancel_triggered(r->x->cancel))
             return ou_error_set(r->err, EINTR, "%s", r->x->method);
         now = ou_now_ms();

@@ -151,8 +151,8 @@ static bool mend(struct oss_client *c, const struct oss_attempt *a, const struct
         return false;
     *credentials_mended = true;
     r = oss_cred_reject(c->chain, &a->used, &err);
-    if (r < 0)
-        ou_log_warn(OU_LOG_OSS, &err, "new credentials, %s", why->code);
+    if (r < 0) /* the chain has told it */
+        ou_log_debug(OU_LOG_OSS, "no new credentials code=%s: %s", why->code, err.message);
     return r == 1;
 }
 

@@ -8,7 +8,6 @@
 #include "oss/xml.h"
 
 #include "base/buf.h"
-#include "base/cleanup.h"
 
 #include <errno.h>
 #include <libxml/parser.h>
@@ -186,7 +185,6 @@ int oss_xml_parse(const void *data, size_t len, const char *root,
                   void *ctx, struct ou_error *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    ou_auto(ou_buf_fini) struct ou_buf text = {0};
     struct parse p = {.root = root, .close = close, .ctx = ctx, .err = err};
 
     (void)pthread_once(&once, xmlInitParser);
@@ -201,6 +199,6 @@ int oss_xml_parse(const void *data, size_t len, const char *root,
     if (p.parser->myDoc)
         xmlFreeDoc(p.parser->myDoc);
     xmlFreeParserCtxt(p.parser);
-    text = p.text; /* for its guard */
+    ou_buf_fini(&p.text);
     return p.result;
 }

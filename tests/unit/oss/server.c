@@ -142,13 +142,14 @@ void server_calm(const struct server *s)
 
 unsigned server_count(const struct server *s, const char *operation)
 {
-    ou_autofree char *log = server_control(s, "GET", "log", NULL);
+    char *log = server_control(s, "GET", "log", NULL);
     char wanted[64];
     unsigned count = 0;
 
     (void)snprintf(wanted, sizeof(wanted), "\"operation\":\"%s\"", operation);
     for (const char *at = log; (at = strstr(at, wanted)); at++)
         count++;
+    free(log);
     return count;
 }
 

@@ -95,10 +95,10 @@ static void one_burst_of_throttling_halves_once_and_successes_widen_again(void *
 
 struct visitor {
     struct oss_gate *gate;
-    bool background;
     struct ou_cancel *cancel;
     atomic_uint *inside, *most;
     int r;
+    bool background;
 };
 
 static void *visit_often(void *arg)
