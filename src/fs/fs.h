@@ -42,16 +42,17 @@ enum fs_completion { FS_COMPLETE_SPOOL, FS_COMPLETE_UPLOAD };
 struct fs_config {
     struct oss_client *client; /* borrowed, like the spool */
     struct spool *spool;
-    const char *prefix;        /* "" or "a/b/" */
-    uint64_t attr_timeout_ms;  /* how long attributes and listings are trusted */
+    const char *prefix;       /* "" or "a/b/" */
+    uint64_t attr_timeout_ms; /* how long attributes and listings are trusted */
     struct spool_attr_defaults defaults;
-    bool force_uid, force_gid;         /* uid=, gid= given: what all files show */
+    bool force_uid, force_gid; /* uid=, gid= given: what all files show */
     bool read_only, allow_other, default_permissions;
-    bool attrs_from_list;              /* attrs=list: never HEAD for attributes */
+    bool attrs_from_list; /* attrs=list: never HEAD for attributes */
     enum fs_completion close, fsync;
-    unsigned request_threads;          /* calls that may wait for the network, at once; 0: 64 */
-    uint64_t request_timeout_ms;       /* 0: 60 s */
-    const char *fsname;                /* first field of /proc/mounts */
+    bool delete_sync;            /* the spool's: unlink and rmdir wait for the network */
+    unsigned request_threads;    /* calls that may wait for the network, at once; 0: 64 */
+    uint64_t request_timeout_ms; /* 0: 60 s */
+    const char *fsname;          /* first field of /proc/mounts */
 };
 
 struct fs;
@@ -70,8 +71,7 @@ const struct spool_events *fs_spool_events(void);
  * fs_mount() - mount on @mountpoint (must be an empty-handed directory; the sentence says what is wrong)
  * @fuse_options: further -o options for libfuse, comma-separated, or NULL
  */
-int fs_mount(struct fs *fs, const char *mountpoint, const char *fuse_options,
-             struct ou_error *err);
+int fs_mount(struct fs *fs, const char *mountpoint, const char *fuse_options, struct ou_error *err);
 /** fs_run() - serve until unmounted or fs_stop(); then the mount is gone. @threads: FUSE threads, 0: 4. */
 int fs_run(struct fs *fs, unsigned threads, struct ou_error *err);
 /** fs_stop() - ends fs_run(); async-signal-safe. */

@@ -1,0 +1,49 @@
+/*
+ * Attribute cache: what HEADs have told about objects, for as long as listings show the same version.
+ *
+ * A bounded table by key, least recently used out first. A record holds for the state of
+ * the object that .seen names (fs/version.h), however long ago it was learnt; a *note* that
+ * a directory is only implied (.implied) asks for a LIST of it instead of a HEAD.
+ * Kept on disk by fs/attrs_file.h. No I/O, no locks: the caller holds the tree's lock.
+ */
+#ifndef OSSUP_FS_ATTRS_H
+#define OSSUP_FS_ATTRS_H
+
+#include "base/error.h"
+#include "fs/table.h"
+#include "fs/version.h"
+#include "spool/attr.h"
+
+#define FS_ATTRS_MAX 100000u /* records */
+
+struct fs_record {
+    struct fs_link link;
+    struct fs_record *older, *newer;
+    bool implied;             /* a directory without a marker; the rest is zero */
+    bool saved;               /* on disk as it is here */
+    struct fs_version seen;   /* as listings show it */
+    struct fs_version object; /* as a HEAD shows it; differs for OSS Symlink objects only */
+    struct spool_attr attr;
+    char key[];
+};
+
+struct fs_attrs { /* zeroed memory is an empty cache */
+    struct fs_table table;
+    struct fs_record *oldest, *newest;
+    size_t max; /* 0: FS_ATTRS_MAX */
+};
+void fs_attrs_fini(struct fs_attrs *a);
+/** fs_attrs_get() - the record of @key, now the most recently used; NULL. Valid until the next put. */
+struct fs_record *fs_attrs_get(struct fs_attrs *a, const char *key);
+/** fs_attrs_match() - likewise, if it is about @seen (which it adopts). */
+struct fs_record *fs_attrs_match(struct fs_attrs *a, const char *key,
+                                 const struct fs_version *seen);
+/** fs_attrs_put() - copies all; -ENOMEM: it has no record of @key then. */
+int fs_attrs_put(struct fs_attrs *a, const char *key, const struct fs_version *seen,
+                 const struct fs_version *object, const struct spool_attr *attr,
+                 struct ou_error *err);
+/** fs_attrs_put_implied() - @key, a directory's, has no marker. */
+int fs_attrs_put_implied(struct fs_attrs *a, const char *key, struct ou_error *err);
+void fs_attrs_remove(struct fs_attrs *a, const char *key);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * Reading: from the spool where the inode is staged, else from the object.
+ *
+ * A handle keeps one reader, made at the first read for the version that the inode had. It
+ * is replaced when .own_changes of the inode has moved on: this mount has published or
+ * renamed the object, and POSIX wants the new bytes (or the same ones under another key).
+ */
+#include "fs/reader.h"
+
+#include "fs/resolve.h"
+#include "fs/stage.h"
+#include "transfer/reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fs_reader {
+    struct xfer_reader *reader; /* constant, like .version */
+    unsigned version;           /* .own_changes when it was made */
+    unsigned refs;              /* filesystem's lock */
+};
+
+static struct fs_reader *unref_locked(struct fs_reader *r)
+{
+    return r && --r->refs == 0 ? r : NULL;
+}
+
+static void reader_free(struct fs_reader *r)
+{
+    if (!r)
+        return;
+    xfer_reader_free(r->reader);
+    free(r);
+}
+
+void fs_reader_drop(struct fs *fs, struct fs_reader *r)
+{
+    {
+        ou_lock_scope(&fs->lock);
+        r = unref_locked(r);
+    }
+    reader_free(r);
+}
+
+static int reader_new_locked(struct fs *fs, const struct fs_inode *inode, struct fs_reader **out,
+                             struct ou_error *err)
+{
+    ou_autofree char *key = inode->doomed ? strdup(inode->doomed) : NULL;
+    struct fs_reader *r;
+    int e = 0;
+
+    if (inode->doomed && !key)
+        return ou_error_set(err, ENOMEM, "read");
+    if (!key)
+        e = fs_inode_key(&fs->tree, inode, &key, err);
+    if (e < 0)
+        return inode->handles ? ou_error_set(err, ESTALE, "the object is gone") : e;
+    if (!inode->has_remote)
+        return ou_error_set(err, EIO, "%s: nothing to read", key);
+    r = calloc(1, sizeof(*r));
+    if (!r)
+        return ou_error_set(err, ENOMEM, "read %s", key);
+    e = xfer_reader_new(spool_reader_pool(fs->spool), key, inode->remote.etag, inode->remote.size,
+                        &r->reader, err);
+    if (e < 0) {
+        free(r);
+        return e;
+    }
+    r->version = inode->own_changes;
+    r->refs = 1;
+    *out = r;
+    return 0;
+}
+
+/* The right reader for this moment, with a reference for the caller; @stale is to be freed. */
+static int take_locked(struct fs *fs, struct fs_handle *h, struct fs_reader **out,
+                       struct fs_reader **stale, struct ou_error *err)
+{
+    if (h->reader && h->reader->version != h->inode->own_changes) {
+        *stale = unref_locked(h->reader);
+        h->reader = NULL;
+    }
+    if (!h->reader) {
+        int r = reader_new_locked(fs, h->inode, &h->reader, err);
+
+        if (r < 0)
+            return r;
+    }
+    h->reader->refs++;
+    *out = h->reader;
+    return 0;
+}
+
+static ssize_t read_object(struct fs *fs, struct fs_handle *h, void *buf, size_t len,
+                           uint64_t offset, const struct fs_call *call, struct ou_error *err)
+{
+    struct fs_reader *reader = NULL, *stale = NULL;
+    bool moved;
+    ssize_t n;
+    int r;
+
+    for (int again = 0;; again++) {
+        {
+            ou_lock_scope(&fs->lock);
+            r = take_locked(fs, h, &reader, &stale, err);
+        }
+        reader_free(stale);
+        stale = NULL;
+        if (r < 0)
+            return r;
+        n = xfer_reader_read(reader->reader, buf, len, offset, call->deadline_ms, call->cancel,
+                             err);
+        {
+            ou_lock_scope(&fs->lock);
+            moved = reader->version != h->inode->own_changes;
+        }
+        fs_reader_drop(fs, reader);
+        if (n >= 0 || !moved || again)
+            break; /* else: we have replaced the object ourselves, meanwhile */
+    }
+    if (n == -ENOENT) /* deleted under the handle: as NFS says it */
+        return ou_error_set(err, ESTALE, "the object is gone");
+    return n;
+}
+
+static ssize_t read_staged(struct spool_file *file, void *buf, size_t len, uint64_t offset,
+                           const struct fs_call *call, struct ou_error *err)
+{
+    if (!call->may_wait && !spool_file_local(file, offset, len))
+        return FS_READ_MUST_WAIT;
+    return spool_file_read(file, buf, len, offset, call->cancel, err);
+}
+
+ssize_t fs_read(struct fs *fs, struct fs_handle *h, void *buf, size_t len, uint64_t offset,
+                const struct fs_call *call, struct ou_error *err)
+{
+    struct spool_file *file = NULL;
+    ssize_t n;
+
+    if (h->file)
+        return read_staged(h->file, buf, len, offset, call, err);
+    if (fs_stage_held(fs, h->inode, &file)) {
+        n = read_staged(file, buf, len, offset, call, err);
+        fs_stage_done(fs, h->inode, file);
+        return n;
+    }
+    return call->may_wait ? read_object(fs, h, buf, len, offset, call, err) : FS_READ_MUST_WAIT;
+}
+
+ssize_t fs_read_inode(struct fs *fs, struct fs_inode *inode, void *buf, size_t len, uint64_t offset,
+                      const struct fs_call *call, struct ou_error *err)
+{
+    struct fs_handle h = {.inode = inode};
+    ssize_t n = fs_read(fs, &h, buf, len, offset, call, err);
+
+    fs_reader_drop(fs, h.reader);
+    return n;
+}

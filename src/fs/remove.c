@@ -1,0 +1,314 @@
+/* Told in fs/remove.h. */
+#include "fs/remove.h"
+
+#include "base/log.h"
+#include "fs/fetch.h"
+#include "fs/names.h"
+#include "fs/resolve.h"
+#include "fs/stage.h"
+#include "fs/stat.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* -- doomed objects -- */
+
+void fs_doom_locked(struct fs *fs, struct fs_inode *inode, char *key)
+{
+    inode->doomed = key;
+    inode->next_doomed = fs->doomed;
+    fs->doomed = inode;
+}
+
+char *fs_undoom_locked(struct fs *fs, struct fs_inode *inode)
+{
+    struct fs_inode **at = &fs->doomed;
+    char *key = inode->doomed;
+
+    if (!key)
+        return NULL;
+    while (*at != inode)
+        at = &(*at)->next_doomed;
+    *at = inode->next_doomed;
+    inode->next_doomed = NULL;
+    inode->doomed = NULL;
+    if (!inode->replaced)
+        return key;
+    free(key);
+    return NULL;
+}
+
+bool fs_doomed_locked(const struct fs *fs, const char *key)
+{
+    const struct fs_inode *i = fs->doomed;
+
+    while (i && (i->replaced || strcmp(i->doomed, key) != 0))
+        i = i->next_doomed;
+    return i != NULL;
+}
+
+bool fs_replaced_locked(struct fs *fs, const char *key)
+{
+    bool any = false;
+
+    for (struct fs_inode *i = fs->doomed; i; i = i->next_doomed)
+        if (strcmp(i->doomed, key) == 0)
+            any = i->replaced = true;
+    return any;
+}
+
+int fs_delete_doomed(struct fs *fs, const char *key, struct ou_error *err)
+{
+    {
+        ou_lock_scope(&fs->lock);
+        if (fs_doomed_locked(fs, key))
+            return 0; /* another inode's readers are still there; the last of them deletes */
+    }
+    return spool_delete(fs->spool, key, NULL, err);
+}
+
+/* -- unlink -- */
+
+/* What stands under @name now, in use. */
+static int victim(struct fs *fs, uint64_t parent_id, const char *name, const struct fs_call *call,
+                  struct fs_inode **parent, struct fs_inode **inode, struct ou_error *err)
+{
+    uint64_t until_ms;
+    int r = fs_inode_get(fs, parent_id, parent, err);
+
+    *inode = NULL;
+    if (r < 0)
+        return r;
+    {
+        ou_lock_scope(&fs->lock);
+        *inode = fs_inode_child(&fs->tree, *parent, name);
+        if (*inode)
+            (void)fs_inode_use(*inode);
+    }
+    if (!*inode)
+        r = fs_resolve(fs, parent_id, name, call, inode, &until_ms, err);
+    if (r == 0 && !*inode)
+        r = ou_error_set(err, ENOENT, "%s", name);
+    if (r != 0) {
+        fs_unuse(fs, *parent);
+        *parent = NULL;
+    }
+    return r;
+}
+
+/* The name is gone from the tree; listings that still show it are not believed. */
+static void gone_locked(struct fs *fs, struct fs_inode *parent, struct fs_inode *inode,
+                        const char *key)
+{
+    fs_listing_change(&parent->dir->listing, inode->name, FS_ABSENT, NULL,
+                      inode->dir ? FS_DIR : FS_FILE, ou_now_ms(), fs_trust_until(fs));
+    fs_attrs_remove(&fs->tree.attrs, key);
+    fs_touch_locked(parent);
+    fs_inode_unlink(&fs->tree, inode);
+}
+
+/* Take @inode out of the bucket, or see to it that somebody will. */
+static int remove_object(struct fs *fs, struct fs_inode *parent, struct fs_inode *inode,
+                         const struct fs_call *call, struct ou_error *err)
+{
+    struct spool_file *file = NULL;
+    ou_autofree char *key = NULL;
+    bool doom;
+    int r;
+
+    {
+        ou_lock_scope(&fs->lock);
+        r = fs_inode_key(&fs->tree, inode, &key, err);
+        if (r < 0)
+            return r;
+        doom = !inode->staged && !inode->dir && inode->handles > 0;
+        if (doom) {
+            char *copy = strdup(key);
+
+            if (!copy)
+                return ou_error_set(err, ENOMEM, "unlink %s", key);
+            gone_locked(fs, parent, inode, key);
+            fs_doom_locked(fs, inode, copy);
+            return 0;
+        }
+    }
+    if (fs_stage_held(fs, inode, &file))
+        r = spool_file_unlink(file, err);
+    else if (!inode->dir || inode->has_remote || !inode->dir->marker_known ||
+             inode->dir->has_marker)
+        r = spool_delete(fs->spool, key, call->cancel, err);
+    if (r == 0) {
+        ou_lock_scope(&fs->lock);
+        gone_locked(fs, parent, inode, key);
+    }
+    if (file)
+        fs_stage_done(fs, inode, file);
+    return r;
+}
+
+int fs_keep_dir(struct fs *fs, struct fs_inode *dir, struct ou_error *err)
+{
+    struct fs_found found;
+
+    {
+        ou_lock_scope(&fs->lock);
+        struct fs_inode *child = dir->children;
+        unsigned looks = 16; /* no more: this is asked at each unlink */
+
+        if (dir->staged || dir == fs->tree.root || !dir->parent || !dir->dir->marker_known ||
+            dir->dir->has_marker)
+            return 0;
+        for (; child && looks; child = child->sibling, looks--)
+            if (child->has_remote && !child->staged &&
+                fs_listing_find(&dir->dir->listing, child->name, ou_now_ms(), UINT64_MAX, &found) ==
+                    FS_FILE)
+                return 0; /* something else is in it for certain */
+    }
+    return fs_make_marker(fs, dir, err);
+}
+
+int fs_unlink(struct fs *fs, uint64_t parent_id, const char *name, const struct fs_call *call,
+              struct ou_error *err)
+{
+    struct fs_inode *parent, *inode;
+    int r;
+
+    if (fs->config.delete_sync && !call->may_wait)
+        return FS_MUST_WAIT;
+    r = victim(fs, parent_id, name, call, &parent, &inode, err);
+    if (r != 0)
+        return r;
+    if (inode->dir)
+        r = ou_error_set(err, EISDIR, "unlink %s", name);
+    else
+        r = remove_object(fs, parent, inode, call, err);
+    if (r == 0 && fs_keep_dir(fs, parent, err) < 0)
+        ou_log_warn(OU_LOG_FS, err, "directory may vanish with its last name name=%s", name);
+    fs_unuse(fs, inode);
+    fs_unuse(fs, parent);
+    return r;
+}
+
+/* -- rmdir -- */
+
+/* Is the listed entry one that is still there for the user? */
+static bool entry_alive_locked(struct fs *fs, struct fs_inode *dir, const char *position)
+{
+    char name[FS_NAME_MAX + 1];
+    size_t len = strlen(position);
+    struct fs_change *change;
+    enum fs_known shown = FS_FILE;
+
+    if (len == 0)
+        return false; /* the marker */
+    if (position[len - 1] == '/') {
+        len--;
+        shown = FS_DIR;
+    }
+    memcpy(name, position, len);
+    name[len] = '\0';
+    if (fs_deleted_locked(fs, dir, name, shown))
+        return false;
+    change = fs_listing_changed(&dir->dir->listing, name);
+    return !change || change->state != FS_ABSENT;
+}
+
+static bool segment_empty_locked(struct fs *fs, struct fs_inode *dir, const struct fs_segment *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (entry_alive_locked(fs, dir, s->entries[i].position))
+            return false;
+    return s->hidden == 0;
+}
+
+/* From memory: 1, 0, or 2: not known. Segments may be old: a delete of the marker harms nobody. */
+static int empty_locked(struct fs *fs, struct fs_inode *dir)
+{
+    struct fs_listing *l = &dir->dir->listing;
+    struct fs_segment *s;
+    const char *at = NULL;
+
+    if (dir->pins > (dir->staged ? 1u : 0u))
+        return 0;
+    if (l->born && ou_now_ms() < l->born_until_ms) {
+        for (struct fs_change *c = l->oldest_change; c; c = c->newer)
+            if (c->state != FS_ABSENT)
+                return 0;
+        return 1;
+    }
+    for (;;) {
+        for (s = l->segments; s; s = s->next)
+            if (!s->prefix &&
+                (at ? s->after && strcmp(s->after, at) <= 0 && (!s->last || strcmp(s->last, at) > 0)
+                    : s->from_start))
+                break;
+        if (!s)
+            return FS_DIR_MUST_WAIT;
+        if (!segment_empty_locked(fs, dir, s))
+            return ou_now_ms() < s->until_ms ? 0 : FS_DIR_MUST_WAIT;
+        if (!s->last)
+            return 1;
+        at = s->last;
+    }
+}
+
+int fs_dir_empty(struct fs *fs, struct fs_inode *dir, const struct fs_call *call,
+                 struct ou_error *err)
+{
+    ou_autofree char *after = NULL, *token = NULL;
+    int r;
+
+    {
+        ou_lock_scope(&fs->lock);
+        r = empty_locked(fs, dir);
+    }
+    if (r != FS_DIR_MUST_WAIT || !call->may_wait)
+        return r;
+    for (;;) {
+        struct fs_segment *s = NULL;
+        char *next = NULL;
+
+        r = fs_fetch_page(fs, dir, after, token, call, &s, &next, err);
+        if (r < 0)
+            return r;
+        free(token);
+        token = next;
+        ou_lock_scope(&fs->lock);
+        r = segment_empty_locked(fs, dir, s);
+        free(after);
+        after = s->last ? strdup(s->last) : NULL;
+        fs_segment_unref(s);
+        if (!r || !after)
+            return r;
+    }
+}
+
+int fs_rmdir(struct fs *fs, uint64_t parent_id, const char *name, const struct fs_call *call,
+             struct ou_error *err)
+{
+    struct fs_inode *parent, *inode;
+    int r;
+
+    if (fs->config.delete_sync && !call->may_wait)
+        return FS_MUST_WAIT;
+    r = victim(fs, parent_id, name, call, &parent, &inode, err);
+    if (r != 0)
+        return r;
+    if (!inode->dir)
+        r = ou_error_set(err, ENOTDIR, "rmdir %s", name);
+    else
+        r = fs_dir_empty(fs, inode, call, err);
+    if (r == FS_DIR_MUST_WAIT) {
+        r = FS_MUST_WAIT;
+    } else if (r >= 0) {
+        r = r ? remove_object(fs, parent, inode, call, err)
+              : ou_error_set(err, ENOTEMPTY, "rmdir %s", name);
+        if (r == 0 && fs_keep_dir(fs, parent, err) < 0)
+            ou_log_warn(OU_LOG_FS, err, "directory may vanish with its last name name=%s", name);
+    }
+    fs_unuse(fs, inode);
+    fs_unuse(fs, parent);
+    return r;
+}

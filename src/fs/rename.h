@@ -1,0 +1,48 @@
+/*
+ * Rename.
+ *
+ * A staged file: the spool changes its sidecar; no request, unless the object below it has to
+ * be moved along. An object: one CopyObject, one Delete. A directory: what is staged below it
+ * is renamed in the spool, the objects are copied on the server in parallel (metadata and all,
+ * no HEAD), then the inode moves, then the old keys are deleted by batches. Directory renames
+ * are journalled (fs/rename_journal.h): a crash in between leaves both names until the next
+ * mount finishes it. A crash in the rename of one object leaves the old name, or both.
+ *
+ * Readers of a renamed file go on; readers of a file that is renamed over get ESTALE once the
+ * object has been replaced.
+ */
+#ifndef OSSUP_FS_RENAME_H
+#define OSSUP_FS_RENAME_H
+
+#include "fs/state.h"
+
+/**
+ * fs_rename() - @flags: RENAME_NOREPLACE; others are -EINVAL
+ *
+ * Return: 0, FS_MUST_WAIT, -ENOENT, -EEXIST, -ENOTEMPTY, -EISDIR, -ENOTDIR, -EINVAL (a directory
+ * into itself), and what the bucket said; then the old name stands.
+ */
+int fs_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_parent_id,
+              const char *new_name, unsigned flags, const struct fs_call *call,
+              struct ou_error *err);
+
+/* Where an inode is to go; all in use. */
+struct fs_move {
+    struct fs_inode *parent, *inode, *new_parent, *over; /* .over: NULL: the name is free */
+    const char *new_name;
+    char *key, *new_key;
+};
+/** fs_rename_dir() - @m->over has been removed. */
+int fs_rename_dir(struct fs *fs, struct fs_move *m, const struct fs_call *call,
+                  struct ou_error *err);
+/** fs_finish_renames() - what a crash has cut short; waits for the network. */
+void fs_finish_renames(struct fs *fs);
+/** fs_move_locked() - the tree and the listings follow; @version: of the object at the new key, or NULL. */
+int fs_move_locked(struct fs *fs, struct fs_move *m, const struct fs_version *version,
+                   struct ou_error *err);
+/** fs_copy_object() - @key to @new_key by whatever way its size needs; 1 and the copy's version, 0 by the spool. */
+int fs_copy_object(struct fs *fs, const char *key, const struct fs_version *version,
+                   const char *new_key, const struct fs_call *call, struct fs_version *copy,
+                   struct ou_error *err);
+
+#endif

@@ -1,0 +1,508 @@
+/*
+ * Rename of a directory.
+ *
+ *   1  journal "begin"
+ *   2  what is staged below: renamed in the spool; from now on nothing below stops being staged
+ *   3  all other objects below: copied on the server, COPIERS at once
+ *   4  what has been staged meanwhile, as 2; then, in the same moment, the inode moves
+ *   5  what has been unlinked or replaced below since 1: once more, at the new place
+ *   6  the copied objects' old keys: deleted by batches
+ *   7  journal "end"
+ *
+ * An error up to 4 leaves the old name; what was copied by then is taken back. After a crash
+ * 2, 3, 6 and 7 are done again by the next mount (fs_finish_renames()).
+ */
+#include "fs/rename.h"
+
+#include "base/log.h"
+#include "fs/fetch.h"
+#include "fs/rename_journal.h"
+#include "fs/stage.h"
+#include "oss/ops.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define COPIERS    32u
+#define QUEUED_MAX 2000u /* copies waiting for a copier: what the memory of this is bounded by */
+
+struct keys { /* NUL-separated */
+    struct ou_buf text;
+};
+
+struct mover {
+    struct fs *fs;
+    const struct fs_call
+        *call;             /* each request has the client's deadline; all of them may take long */
+    const char *from, *to; /* keys; both end in "/" */
+    uint64_t begun_ms;
+    struct fs_pool *copiers;
+    pthread_cond_t landed; /* with the filesystem's lock: a copy ended */
+    size_t flying;         /* filesystem's lock, all below */
+    int failed;            /* the first error */
+    struct ou_error error;
+    struct keys copied, placed; /* old keys to delete; new keys to take back on failure */
+};
+
+static char *new_key_of(const struct mover *m, const char *key)
+{
+    size_t rest = strlen(key) - strlen(m->from), to = strlen(m->to);
+    char *new_key = malloc(to + rest + 1);
+
+    if (!new_key)
+        return NULL;
+    memcpy(new_key, m->to, to);
+    memcpy(new_key + to, key + strlen(m->from), rest + 1);
+    return new_key;
+}
+
+static void keys_add(struct keys *k, const char *key)
+{
+    ou_buf_add(&k->text, key, strlen(key) + 1);
+}
+
+/* -- objects -- */
+
+struct copy {
+    struct fs_task task;
+    struct mover *mover;
+    struct fs_version version;
+    char key[];
+};
+
+/* What is known about the object under its old key holds for the copy. */
+static void copied_locked(struct mover *m, const struct copy *c, const char *new_key,
+                          const struct fs_version *version)
+{
+    struct fs *fs = m->fs;
+    struct fs_record *record = fs_attrs_match(&fs->tree.attrs, c->key, &c->version);
+    struct fs_inode *inode = fs_walk_locked(fs, c->key);
+    struct spool_attr attr = {.mode = 0};
+    struct ou_error err;
+
+    if (record && spool_attr_copy(&attr, &record->attr, &err) == 0) {
+        (void)fs_attrs_put(&fs->tree.attrs, new_key, version, version, &attr, &err);
+        spool_attr_fini(&attr);
+    }
+    if (!inode || inode->staged || !inode->has_remote ||
+        strcmp(inode->remote.etag, c->version.etag) != 0)
+        return;
+    if (!inode->moved_to)
+        inode->moved_to = malloc(sizeof(*inode->moved_to));
+    if (inode->moved_to)
+        *inode->moved_to = *version;
+}
+
+static void copy_one(struct fs_task *task)
+{
+    struct copy *c = fs_container(task, struct copy, task);
+    struct mover *m = c->mover;
+    ou_autofree char *new_key = new_key_of(m, c->key);
+    struct ou_error err = OU_ERROR_INIT;
+    struct fs_version version;
+    int r = ou_cancel_triggered(m->call->cancel) ? ou_error_set(&err, EINTR, "rename %s", m->from)
+            : new_key ? fs_copy_object(m->fs, c->key, &c->version, new_key, m->call, &version, &err)
+                      : ou_error_set(&err, ENOMEM, "rename");
+
+    {
+        ou_lock_scope(&m->fs->lock);
+        if (r == 1) {
+            copied_locked(m, c, new_key, &version);
+            keys_add(&m->copied, c->key);
+            keys_add(&m->placed, new_key);
+        } else if (r < 0 && r != -ENOENT && !m->failed) { /* ENOENT: deleted meanwhile */
+            m->failed = r;
+            m->error = err;
+        }
+        m->flying--;
+        (void)pthread_cond_broadcast(&m->landed);
+    }
+    free(c);
+}
+
+static bool ours_to_copy(struct fs *fs, const char *key)
+{
+    struct spool_file *file;
+
+    if (spool_is_deleted(fs->spool, key))
+        return false;
+    if (spool_find(fs->spool, key, &file)) {
+        bool pending = spool_file_pending(file);
+
+        spool_file_unref(file);
+        if (pending)
+            return false; /* renamed in the spool */
+    }
+    ou_lock_scope(&fs->lock);
+    return !fs_doomed_locked(fs, key);
+}
+
+static int start_copy(struct mover *m, const struct oss_list_entry *entry, struct ou_error *err)
+{
+    struct copy *c;
+
+    if (!ours_to_copy(m->fs, entry->key))
+        return 0;
+    if (strlen(m->to) + entry->key_len - strlen(m->from) > OSS_KEY_MAX)
+        return ou_error_set(err, ENAMETOOLONG, "%s under %s", entry->key, m->to);
+    c = calloc(1, sizeof(*c) + entry->key_len + 1);
+    if (!c)
+        return ou_error_set(err, ENOMEM, "rename %s", entry->key);
+    c->task.run = copy_one;
+    c->mover = m;
+    c->version = fs_version_of_entry(entry);
+    memcpy(c->key, entry->key, entry->key_len);
+    ou_lock_scope(&m->fs->lock);
+    while (m->flying >= QUEUED_MAX)
+        ou_cond_wait(&m->landed, &m->fs->lock);
+    if (m->failed) {
+        free(c);
+        *err = m->error;
+        return m->failed;
+    }
+    m->flying++;
+    fs_pool_add(m->copiers, &c->task);
+    return 0;
+}
+
+static int copy_page(struct mover *m, const char *token, struct oss_list_page *page,
+                     struct ou_error *err)
+{
+    struct oss_call oss = fs_oss_call(m->call);
+    int r =
+        oss_list_objects(m->fs->client, &oss, m->from, NULL, NULL, token, OSS_LIST_MAX, page, err);
+
+    for (size_t i = 0; r == 0 && i < page->count; i++)
+        r = start_copy(m, &page->entries[i], err);
+    return r;
+}
+
+/* Waits for all that fly, whatever happens. */
+static int copy_all(struct mover *m, struct ou_error *err)
+{
+    ou_autofree char *token = NULL;
+    bool more = true;
+    int r = 0;
+
+    while (r == 0 && more) {
+        ou_auto(oss_list_page_fini) struct oss_list_page page = {.entries = NULL};
+
+        r = copy_page(m, token, &page, err);
+        more = r == 0 && page.truncated && page.next_token;
+        free(token);
+        token = page.next_token;
+        page.next_token = NULL;
+    }
+    ou_lock_scope(&m->fs->lock);
+    while (m->flying)
+        ou_cond_wait(&m->landed, &m->fs->lock);
+    if (r == 0 && m->failed) {
+        *err = m->error;
+        r = m->failed;
+    }
+    return r;
+}
+
+/* -- staged files -- */
+
+static int rename_one_staged(struct mover *m, struct fs_inode *inode, struct spool_file *file,
+                             struct ou_error *err)
+{
+    ou_autofree char *key = spool_file_key(file), *new_key = NULL;
+    int r;
+
+    if (!key || strncmp(key, m->from, strlen(m->from)) != 0)
+        return 0; /* unlinked, or there already */
+    new_key = new_key_of(m, key);
+    if (!new_key)
+        return ou_error_set(err, ENOMEM, "rename %s", key);
+    r = spool_file_rename(file, new_key, m->call->cancel, err);
+    if (r < 0 || !inode)
+        return r;
+    ou_lock_scope(&m->fs->lock);
+    if (inode->has_remote && !spool_file_pending(file))
+        inode->lost = true;
+    inode->own_changes++;
+    return 0;
+}
+
+/* The next inode below @top that is staged and has not been renamed, held by fs_stage()'s rules. */
+static struct fs_inode *next_staged_locked(struct fs_inode *top)
+{
+    for (struct fs_inode *i = top; i; i = fs_tree_next(i, top))
+        if (i->staged && !i->moved)
+            return i;
+    return NULL;
+}
+
+static int rename_staged_below(struct mover *m, struct fs_inode *top, struct ou_error *err)
+{
+    for (;;) {
+        struct spool_file *file;
+        struct fs_inode *inode;
+        int r;
+
+        {
+            ou_lock_scope(&m->fs->lock);
+            inode = next_staged_locked(top);
+            if (!inode)
+                return 0;
+            inode->moved = true;
+            inode->staged_uses++;
+            file = spool_file_ref(inode->staged);
+            (void)fs_inode_use(inode);
+        }
+        r = rename_one_staged(m, inode, file, err);
+        fs_stage_done(m->fs, inode, file);
+        {
+            ou_lock_scope(&m->fs->lock);
+            if (r < 0)
+                inode->moved = false;
+            fs_inode_unuse(&m->fs->tree, inode);
+        }
+        if (r < 0)
+            return r;
+    }
+}
+
+/* -- the tree -- */
+
+/* Nothing of the directory or below has ever been in the bucket. */
+static bool never_published_locked(const struct fs_inode *top)
+{
+    for (const struct fs_inode *i = top; i; i = fs_tree_next((struct fs_inode *)i, top)) {
+        if (i->has_remote || !i->staged)
+            return false;
+        if (!i->dir)
+            continue;
+        if (!i->dir->listing.born || i->dir->listing.born_until_ms != UINT64_MAX)
+            return false;
+        for (const struct fs_change *c = i->dir->listing.oldest_change; c; c = c->newer)
+            if (c->state != FS_ABSENT)
+                return false;
+    }
+    return true;
+}
+
+/* Objects that were copied have versions of their own; about others the bucket must be asked. */
+static void versions_locked(struct fs_inode *top)
+{
+    for (struct fs_inode *i = top; i; i = fs_tree_next(i, top)) {
+        i->moved = false;
+        if (i->dir && i != top)
+            fs_listing_drop(&i->dir->listing);
+        if (!i->staged && i->moved_to) {
+            i->remote = i->seen = *i->moved_to;
+            i->own_changes++;
+        } else if (!i->staged && i->has_remote) {
+            i->has_remote = i->attr_known = false;
+            i->until_ms = 0;
+        }
+        free(i->moved_to);
+        i->moved_to = NULL;
+    }
+    fs_listing_drop(&top->dir->listing);
+}
+
+/* Names below @top that changed since the copies began: to be done again at the new place. */
+static void collect_changes_locked(struct mover *m, struct fs_inode *top, struct keys *gone)
+{
+    for (struct fs_inode *i = top; i; i = fs_tree_next(i, top)) {
+        struct fs_change *c = i->dir ? i->dir->listing.newest_change : NULL;
+
+        for (; c; c = c->older) {
+            ou_autofree char *key = NULL;
+            struct ou_error err;
+
+            if (c->state == FS_ABSENT && c->changed_ms >= m->begun_ms &&
+                fs_child_key(&m->fs->tree, i, c->name, c->deleting == FS_DIR, &key, &err) == 0)
+                keys_add(gone, key);
+        }
+    }
+}
+
+static int move_tree(struct mover *m, struct fs_move *move, struct keys *gone, struct ou_error *err)
+{
+    for (;;) {
+        int r = rename_staged_below(m, move->inode, err);
+
+        if (r < 0)
+            return r;
+        ou_lock_scope(&m->fs->lock);
+        if (next_staged_locked(move->inode))
+            continue;
+        r = fs_move_locked(m->fs, move, NULL, err);
+        if (r < 0)
+            return r;
+        versions_locked(move->inode);
+        collect_changes_locked(m, move->inode, gone);
+        move->inode->dir->renaming = false;
+        return 0;
+    }
+}
+
+static void delete_keys(struct fs *fs, const struct keys *k)
+{
+    const char *key = ou_buf_str(&k->text), *end = key + k->text.len;
+    struct ou_error err = OU_ERROR_INIT;
+
+    for (; key < end; key += strlen(key) + 1) {
+        struct spool_file *file;
+
+        if (spool_find(fs->spool, key, &file)) { /* made anew since */
+            spool_file_unref(file);
+            continue;
+        }
+        if (spool_delete(fs->spool, key, NULL, &err) < 0)
+            ou_log_warn(OU_LOG_FS, &err, "renamed, but the old name stays key=%s", key);
+    }
+}
+
+/* -- all of it -- */
+
+static int mover_init(struct mover *m, struct fs *fs, const char *from, const char *to,
+                      const struct fs_call *call, struct ou_error *err)
+{
+    *m = (struct mover){.fs = fs, .call = call, .from = from, .to = to, .begun_ms = ou_now_ms()};
+    ou_cond_init(&m->landed);
+    return fs_pool_new("rename", COPIERS, &m->copiers, err);
+}
+
+static void mover_fini(struct mover *m)
+{
+    fs_pool_free(m->copiers);
+    (void)pthread_cond_destroy(&m->landed);
+    ou_buf_fini(&m->copied.text);
+    ou_buf_fini(&m->placed.text);
+}
+
+static void undo(struct mover *m, struct fs_inode *top)
+{
+    struct fs_call call = fs_call_own(m->fs);
+    struct mover back = {.fs = m->fs, .call = &call, .from = m->to, .to = m->from};
+    struct ou_error err;
+
+    {
+        ou_lock_scope(&m->fs->lock);
+        for (struct fs_inode *i = top; i; i = fs_tree_next(i, top)) {
+            i->moved = false;
+            free(i->moved_to);
+            i->moved_to = NULL;
+        }
+    }
+    if (rename_staged_below(&back, top, &err) < 0)
+        ou_log_error(OU_LOG_FS, &err, "a rename that failed is not taken back wholly from=%s to=%s",
+                     m->from, m->to);
+    {
+        ou_lock_scope(&m->fs->lock);
+        for (struct fs_inode *i = top; i; i = fs_tree_next(i, top))
+            i->moved = false;
+        top->dir->renaming = false;
+    }
+    delete_keys(m->fs, &m->placed);
+}
+
+static int run(struct mover *m, struct fs_move *move, bool remote, struct ou_error *err)
+{
+    struct keys gone = {.text = {.data = NULL}};
+    int r = rename_staged_below(m, move->inode, err);
+
+    if (r == 0 && remote)
+        r = copy_all(m, err);
+    if (r == 0)
+        r = move_tree(m, move, &gone, err);
+    if (r < 0) {
+        undo(m, move->inode);
+    } else {
+        delete_keys(m->fs, &gone);
+        delete_keys(m->fs, &m->copied);
+    }
+    ou_buf_fini(&gone.text);
+    return r;
+}
+
+int fs_rename_dir(struct fs *fs, struct fs_move *move, const struct fs_call *call,
+                  struct ou_error *err)
+{
+    struct fs_call patient = *call;
+    struct mover m;
+    uint64_t id;
+    bool remote;
+    int r;
+
+    if (!call->may_wait)
+        return FS_MUST_WAIT;
+    patient.deadline_ms = 0;
+    r = fs_renames_begin(fs->renames, move->key, move->new_key, &id, err);
+    if (r < 0)
+        return r;
+    r = mover_init(&m, fs, move->key, move->new_key, &patient, err);
+    if (r == 0) {
+        {
+            ou_lock_scope(&fs->lock);
+            remote = !never_published_locked(move->inode);
+            move->inode->dir->renaming = true;
+        }
+        r = run(&m, move, remote, err);
+        mover_fini(&m);
+    }
+    fs_renames_end(fs->renames, id);
+    return r;
+}
+
+/* -- after a crash -- */
+
+struct left {
+    struct mover *mover;
+    int r;
+    struct ou_error *err;
+};
+
+static void finish_staged(void *ctx, struct spool_file *file)
+{
+    struct left *left = ctx;
+
+    if (left->r == 0)
+        left->r = rename_one_staged(left->mover, NULL, file, left->err);
+    if (left->r == 0)
+        fs_stage_again(left->mover->fs, file);
+}
+
+static int finish(struct fs *fs, const char *from, const char *to, struct ou_error *err)
+{
+    struct fs_call call = fs_call_own(fs);
+    struct left left = {.err = err};
+    struct mover m;
+    int r = mover_init(&m, fs, from, to, &call, err);
+
+    if (r < 0)
+        return r;
+    left.mover = &m;
+    spool_each(fs->spool, finish_staged, &left);
+    r = left.r < 0 ? left.r : copy_all(&m, err);
+    if (r == 0)
+        delete_keys(fs, &m.copied);
+    mover_fini(&m);
+    return r;
+}
+
+void fs_finish_renames(struct fs *fs)
+{
+    char *from, *to;
+    uint64_t id;
+
+    while (fs_renames_left(fs->renames, &id, &from, &to)) {
+        struct ou_error err = OU_ERROR_INIT;
+
+        ou_log_info(OU_LOG_FS, "finishing a rename from=%s to=%s", from, to);
+        if (finish(fs, from, to, &err) == 0)
+            fs_renames_end(fs->renames, id);
+        else
+            ou_log_error(OU_LOG_FS, &err,
+                         "rename stays half done until the next mount from=%s to=%s", from, to);
+        free(from);
+        free(to);
+    }
+}

@@ -1,0 +1,46 @@
+/*
+ * Resolve: from a name to an inode with attributes, by as few requests as will do.
+ *
+ * What is asked, in this order (design section 7):
+ *   1. what is staged here, or has something staged below it: no request;
+ *   2. what listings and changes say that are still trusted (fs/listing.h): no request;
+ *   3. the first unknown name in a directory: one LIST with the key as its prefix, which
+ *      finds the object, the marker and the implied directory at once;
+ *   4. the second one soon after: one LIST of the directory, 1000 keys; in a huge directory
+ *      a page from that name on;
+ *   5. attributes of what exists: from the attribute cache if it knows this version, else
+ *      one HEAD. A directory that the cache knows is listed instead: that tells its
+ *      marker's version, and the names are wanted next.
+ *
+ * Functions without _locked take the lock themselves.
+ */
+#ifndef OSSUP_FS_RESOLVE_H
+#define OSSUP_FS_RESOLVE_H
+
+#include "fs/state.h"
+
+/**
+ * fs_resolve() - @name in @parent
+ * @inode: in use for the caller (fs_unuse()); NULL: there is no such name
+ * @until_ms: how long either answer is trusted
+ *
+ * Return: 0, FS_MUST_WAIT, -ENOENT (@parent is gone), -ENOTDIR, -ENAMETOOLONG, or what the
+ * bucket said.
+ */
+int fs_resolve(struct fs *fs, uint64_t parent_id, const char *name, const struct fs_call *call,
+               struct fs_inode **inode, uint64_t *until_ms, struct ou_error *err);
+/** fs_refresh() - what is known about @inode is trusted now. -ENOENT: its name is gone or another's. */
+int fs_refresh(struct fs *fs, struct fs_inode *inode, const struct fs_call *call,
+               struct ou_error *err);
+/** fs_need_attr() - .attr_known is set, or it is staged; however old. */
+int fs_need_attr(struct fs *fs, struct fs_inode *inode, const struct fs_call *call,
+                 struct ou_error *err);
+/** fs_inode_get() - by the kernel's number, in use; -ESTALE. */
+int fs_inode_get(struct fs *fs, uint64_t id, struct fs_inode **inode, struct ou_error *err);
+void fs_unuse(struct fs *fs, struct fs_inode *inode);
+
+/** fs_deleted_locked() - listings show @name as a file or directory, and its delete is under way: hide it. */
+bool fs_deleted_locked(struct fs *fs, const struct fs_inode *parent, const char *name,
+                       enum fs_known shown);
+
+#endif
