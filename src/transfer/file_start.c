@@ -123,16 +123,19 @@ static int open_directory(struct xfer_file *f, const struct xfer_file_spec *spec
 static int open_checkpoint(struct xfer_file *f, bool create, struct ou_error *err)
 {
     struct xfer_checkpoint_header header;
+    struct ou_error why = OU_ERROR_INIT;
     char name[NAME_MAX + 1];
     int r;
 
     header_of(f, &header);
     xfer_checkpoint_name(&header, name);
-    r = xfer_checkpoint_open(&f->checkpoint, f->dirfd, name, create, err);
+    r = xfer_checkpoint_open(&f->checkpoint, f->dirfd, name, create, &why);
     if (r == -ENOENT && !create)
         return 0;
-    if (r < 0)
+    if (r < 0) {
+        *err = why;
         return r;
+    }
     if (f->checkpoint.state.has_header && !f->checkpoint.state.damaged &&
         !xfer_checkpoint_same_target(&f->checkpoint.state, &header)) {
         xfer_checkpoint_close(&f->checkpoint);

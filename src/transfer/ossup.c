@@ -202,42 +202,50 @@ void ossup_client_free(struct ossup_client *c)
     free(c);
 }
 
-static int bucket_new(struct ossup_client *c, const char *name, uint64_t traffic_limit,
-                      struct ossup_bucket **bucket, struct ou_error *err)
+/* Return: NULL: @err tells. */
+static struct ossup_bucket *bucket_new(struct ossup_client *c, const char *name,
+                                       uint64_t traffic_limit, struct ou_error *err)
 {
     struct ossup_bucket *b = calloc(1, sizeof(*b));
     struct oss_config config = c->config;
-    int r;
 
-    if (!b)
-        return ou_error_set(err, ENOMEM, "bucket %s", name);
+    if (b)
+        b->name = strdup(name);
+    if (!b || !b->name) {
+        free(b);
+        (void)ou_error_set(err, ENOMEM, "bucket %s", name);
+        return NULL;
+    }
     config.bucket = name;
     config.traffic_limit = b->traffic_limit = traffic_limit;
-    b->name = strdup(name);
-    r = b->name ? oss_client_new(&config, c->chain, &b->client, err)
-                : ou_error_set(err, ENOMEM, "bucket %s", name);
-    if (r < 0) {
+    if (oss_client_new(&config, c->chain, &b->client, err) < 0) {
         bucket_free(b);
-        return r;
+        return NULL;
     }
-    *bucket = b;
-    return 0;
+    return b;
+}
+
+static struct ossup_bucket *bucket_find_locked(struct ossup_client *c, const char *name,
+                                               uint64_t traffic_limit)
+{
+    struct ossup_bucket *b = c->locked.buckets;
+
+    while (b && (strcmp(b->name, name) != 0 || b->traffic_limit != traffic_limit))
+        b = b->next;
+    return b;
 }
 
 int ossup_bucket_client(struct ossup_client *c, const char *name, uint64_t traffic_limit,
                         struct oss_client **out, struct ou_error *err)
 {
     struct ossup_bucket *b;
-    int r;
 
     ou_lock_scope(&c->lock);
-    for (b = c->locked.buckets; b; b = b->next)
-        if (!strcmp(b->name, name) && b->traffic_limit == traffic_limit)
-            break;
+    b = bucket_find_locked(c, name, traffic_limit);
     if (!b) {
-        r = bucket_new(c, name, traffic_limit, &b, err);
-        if (r < 0)
-            return r;
+        b = bucket_new(c, name, traffic_limit, err);
+        if (!b)
+            return -err->errnum;
         b->next = c->locked.buckets;
         c->locked.buckets = b;
     }

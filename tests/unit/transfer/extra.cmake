@@ -8,3 +8,7 @@ set(FAKE_BUCKET_WRAP oss_put_object oss_copy_object oss_head_object oss_initiate
 set(test_engine_WRAP ${FAKE_BUCKET_WRAP})
 set(test_engine_change_WRAP ${FAKE_BUCKET_WRAP})
 set(test_engine_resume_WRAP ${FAKE_BUCKET_WRAP})
+
+set(test_checkpoint_WRAP fdatasync ou_now_ms)
+set(test_file_upload_WRAP ${FAKE_BUCKET_WRAP})
+set(test_file_resume_WRAP ${FAKE_BUCKET_WRAP})
