@@ -4,7 +4,7 @@
  *
  * Invariants of a multipart plan: parts are numbered from 1 without gaps and cover the file
  * exactly; at most 10000; each but the last is OSS_PART_SIZE_MIN to OSS_PART_SIZE_MAX long; a
- * sent part is less than part_size + OSS_PART_SIZE_MIN.
+ * sent part is less than part_size + OSS_PART_SIZE_MIN (times its factor, if the file grows).
  */
 #include "transfer/plan.h"
 
@@ -153,6 +153,55 @@ static void cut_sent(struct xfer_plan *plan, uint64_t begin, uint64_t end)
     }
 }
 
+/* -- a file that grows -- */
+
+/* From part @from on (counted from 0), parts are @factor times as large as at the beginning. */
+static const struct {
+    size_t from;
+    unsigned factor;
+} steps[] = {{0, 1}, {5000, 4}, {7500, 16}, {8750, 64}, {9375, 256}};
+
+static uint64_t growing_part_size(uint64_t part_size, size_t index)
+{
+    uint64_t factor = 1;
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && steps[i].from <= index; i++)
+        factor = steps[i].factor;
+    return part_size < OSS_PART_SIZE_MAX / factor ? part_size * factor : OSS_PART_SIZE_MAX;
+}
+
+/* 0: it does not fit into 10000 of them. */
+static size_t growing_parts(uint64_t size, uint64_t part_size)
+{
+    for (size_t i = 0; i < OSS_PART_NUMBER_MAX; i++) {
+        uint64_t part = growing_part_size(part_size, i);
+
+        if (size <= part)
+            return i + 1;
+        size -= part;
+    }
+    return 0;
+}
+
+static int cut_growing(struct xfer_plan *plan, size_t parts, struct ou_error *err)
+{
+    uint64_t at = 0;
+
+    plan->kind = XFER_PLAN_MULTIPART;
+    plan->parts = calloc(parts, sizeof(*plan->parts));
+    if (!plan->parts)
+        return ou_error_set(err, ENOMEM, "plan %" PRIu64 " bytes", plan->size);
+    while (at < plan->size) {
+        uint64_t size = growing_part_size(plan->part_size, plan->count);
+
+        if (size > plan->size - at)
+            size = plan->size - at;
+        part_add(plan, false, at, size);
+        at += size;
+    }
+    return 0;
+}
+
 static int cut_parts(const struct xfer_spans *segments, struct xfer_plan *plan,
                      struct ou_error *err)
 {
@@ -175,8 +224,14 @@ static int plan_multipart(const struct xfer_plan_input *in, const struct xfer_sp
                           struct xfer_plan *plan, struct ou_error *err)
 {
     ou_auto(xfer_spans_fini) struct xfer_spans segments = {0};
+    size_t growing =
+        in->growing && in->base_count == 0 ? growing_parts(in->size, in->part_size) : 0;
     uint64_t part_size = 0;
-    int r = xfer_part_size(in->size, in->part_size, &part_size, err);
+    int r;
+
+    if (growing > 0)
+        return cut_growing(plan, growing, err);
+    r = xfer_part_size(in->size, in->part_size, &part_size, err);
 
     if (r < 0)
         return r;

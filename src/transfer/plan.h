@@ -52,6 +52,13 @@ struct xfer_plan_input {
     uint64_t put_threshold; /* up to this size: one PutObject (≤ OSS_PUT_MAX) */
     /* Base: an object in the bucket whose bytes show through. 0 ranges: none. */
     uint64_t base_size;
+    /*
+     * New files only: it is being written and may become longer. Parts then keep their place
+     * however long it becomes, so that what was sent early counts to the end: they grow along the
+     * file instead of all at once, to about 1.8 TiB at a part size of 8 MiB. Above that, and
+     * with a base, as without.
+     */
+    bool growing;
     bool base_is_target; /* the base has the key that is written */
     const struct xfer_range
         *base; /* sorted, disjoint, within min(size, base_size): unchanged bytes */

@@ -66,7 +66,7 @@ static void assert_legal(const struct xfer_plan_input *in, const struct xfer_pla
             held = held || (in->base[b].offset <= p->offset &&
                             in->base[b].offset + in->base[b].size >= p->offset + p->size);
         assert_true(held || !p->copy);
-        if (!p->copy)
+        if (!p->copy && !in->growing)
             assert_true(p->size < plan->part_size + MIN);
         at += p->size;
     }
@@ -153,6 +153,35 @@ static void sparse_tebibyte_is_planned(void **state)
     in.size = UINT64_C(50000) * GIB;
     plan = make(&in);
     assert_int_equal(plan.count, 10000);
+    xfer_plan_fini(&plan);
+}
+
+static void growing_file_keeps_the_parts_it_has(void **state)
+{
+    struct unit_random random = {.state = 11};
+    struct xfer_plan_input in = {.part_size = 8 * MIB, .growing = true};
+
+    (void)state;
+    for (int round = 0; round < 60; round++) {
+        struct xfer_plan before, after;
+
+        in.size = 1 + unit_random_below(&random, (uint64_t)1 << (24 + round % 16));
+        before = make(&in);
+        in.size += unit_random_below(&random, in.size);
+        after = make(&in);
+        assert_true(after.count >= before.count);
+        for (size_t i = 0; i + 1 < before.count; i++) /* the last one may have been short */
+            assert_memory_equal(&after.parts[i], &before.parts[i], sizeof(after.parts[i]));
+        xfer_plan_fini(&before);
+        xfer_plan_fini(&after);
+    }
+    in.size = 30 * GIB; /* as without, while 5000 parts do */
+    struct xfer_plan plan = make(&in);
+    assert_int_equal(plan.count, 30 * 128);
+    xfer_plan_fini(&plan);
+    in.size = 40 * TIB; /* too long to grow so: all parts are large */
+    plan = make(&in);
+    assert_true(plan.parts[0].size > 8 * MIB);
     xfer_plan_fini(&plan);
 }
 
@@ -448,6 +477,7 @@ int main(void)
         cmocka_unit_test(new_file_is_a_uniform_grid),
         cmocka_unit_test(kind_follows_from_size_and_threshold),
         cmocka_unit_test(sparse_tebibyte_is_planned),
+        cmocka_unit_test(growing_file_keeps_the_parts_it_has),
         cmocka_unit_test(unchanged_object_is_one_copy),
         cmocka_unit_test(one_byte_in_10_gigabytes_sends_one_part),
         cmocka_unit_test(one_byte_in_the_middle_is_one_part_and_two_copies),
