@@ -63,7 +63,9 @@ void fs_stat_locked(struct fs *fs, const struct fs_inode *inode, struct stat *st
         st->st_uid = fs->config.defaults.uid;
     if (fs->config.force_gid)
         st->st_gid = fs->config.defaults.gid;
-    if (inode->dir && later(&inode->dir->touched, &st->st_mtim)) {
+    /* Unset is the epoch, and that is later than the times of old directories. */
+    if (inode->dir && inode->dir->touched.tv_sec != 0 &&
+        later(&inode->dir->touched, &st->st_mtim)) {
         st->st_mtim = inode->dir->touched;
         if (later(&st->st_mtim, &st->st_ctim))
             st->st_ctim = st->st_mtim;
