@@ -2,3 +2,5 @@
 add_compile_definitions(OSSUP_SERVER="$<TARGET_FILE:oss-local-server>")
 cmake_language(DEFER CALL add_dependencies unit-oss-ops oss-local-server)
 cmake_language(DEFER CALL add_dependencies unit-oss-faults oss-local-server)
+cmake_language(DEFER CALL add_dependencies unit-oss-secure oss-local-server)
+set(test_secure_LIBS PkgConfig::CRYPTO)
