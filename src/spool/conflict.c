@@ -37,6 +37,13 @@ static bool is_local(const struct spool_file *f)
     return true;
 }
 
+/* Nothing of its bytes is ours, neither stable nor live. */
+static bool only_attributes(const struct spool_file *f)
+{
+    return f->s.base.present && !spool_sidecar_dirty(&f->s) && !f->s.map.count && !f->live.count &&
+           !f->dirty.count && f->size == f->s.size && f->low == f->s.size && !f->live_base.present;
+}
+
 /* The version goes on without its base: all of it counts as changed. */
 static int forget_base(struct spool_file *f, struct ou_error *err)
 {
@@ -58,9 +65,50 @@ static int forget_base(struct spool_file *f, struct ou_error *err)
     return 0;
 }
 
+/* Attributes only: they are for whatever lies there now. Asks OSS; .io is dropped meanwhile. */
+static int take_new_base(struct spool_file *f, struct ou_error *err)
+{
+    ou_auto(ou_buf_fini) struct ou_buf line = {0};
+    ou_auto(spool_base_fini) struct spool_base base = {0};
+    ou_auto(oss_object_fini) struct oss_object object = {0};
+    ou_autofree char *key = strdup(f->s.base.key);
+    struct oss_call call = {.cancel = f->spool->cancel, .background = true};
+    struct spool_base_reader *old[2] = {NULL, NULL};
+    int r;
+
+    if (!key)
+        return ou_error_set(err, ENOMEM, "look at an object");
+    ou_mutex_unlock(&f->io);
+    r = oss_head_object(f->spool->client, &call, key, &object, err);
+    ou_mutex_lock(&f->io);
+    if (r <= 0)
+        return r < 0 ? r : ou_error_say(err, ESTALE, "%s is gone from the bucket", key);
+    if (!only_attributes(f) || strcmp(key, f->s.base.key) != 0)
+        return ou_error_say(err, ESTALE, "%s changed meanwhile", key);
+    base = (struct spool_base){.present = true, .size = object.size, .key = key};
+    key = NULL;
+    memcpy(base.etag, object.etag, sizeof(base.etag));
+    spool_record_rebase(&line, &base);
+    r = spool_file_journal(f, &line, false, err);
+    if (r < 0)
+        return r;
+    ou_lock_scope(&f->lock);
+    r = spool_file_apply_locked(f, &line, err);
+    f->size = f->base_limit = f->low = f->s.size;
+    spool_file_take_readers_locked(f, old);
+    spool_base_reader_drop(old[0]);
+    spool_base_reader_drop(old[1]);
+    return r;
+}
+
 int spool_conflict_base_gone(struct spool_file *f, struct ou_error *err)
 {
     ou_mutex_assert_held(&f->io);
+    if (f->spool->config.conflict == SPOOL_CONFLICT_OVERWRITE && only_attributes(f)) {
+        int r = take_new_base(f, err);
+
+        return r < 0 ? r : 1;
+    }
     if (f->spool->config.conflict != SPOOL_CONFLICT_FAIL && is_local(f) && !f->live_base.present) {
         ou_log_warn(OU_LOG_SPOOL, err, "object changed in the bucket, ours replaces it key=%s",
                     f->s.key);

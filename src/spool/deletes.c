@@ -195,8 +195,8 @@ void spool_deletes_close(struct spool *spool)
     ou_mutex_unlock(&d->lock);
 }
 
-int spool_deletes_add(struct spool *spool, const char *key, const char *moved_id,
-                      struct ou_error *err)
+int spool_deletes_add_at(struct spool *spool, const char *key, const char *moved_id, uint64_t seq,
+                         struct ou_error *err)
 {
     ou_auto(ou_buf_fini) struct ou_buf line = {0};
     struct spool_deletes *d = &spool->deletes;
@@ -211,7 +211,9 @@ int spool_deletes_add(struct spool *spool, const char *key, const char *moved_id
         e = insert_locked(d, key, err);
     if (!e)
         return -ENOMEM;
-    e->seq = spool_next_seq(spool);
+    if (!fresh && e->seq >= seq)
+        return 0;
+    e->seq = seq;
     e->moved[0] = '\0';
     if (moved_id)
         memcpy(e->moved, moved_id, strlen(moved_id) + 1);
@@ -230,6 +232,12 @@ int spool_deletes_add(struct spool *spool, const char *key, const char *moved_id
             ou_now_ms() + (d->locked.entries.count >= BATCH_MAX ? 0 : spool->config.settle_ms);
     (void)pthread_cond_signal(&d->wake);
     return 0;
+}
+
+int spool_deletes_add(struct spool *spool, const char *key, const char *moved_id,
+                      struct ou_error *err)
+{
+    return spool_deletes_add_at(spool, key, moved_id, spool_next_seq(spool), err);
 }
 
 /* -- what others ask -- */

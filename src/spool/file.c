@@ -243,14 +243,16 @@ bool spool_file_settle_down(struct spool_file *f)
     ou_mutex_assert_held(&f->io);
     ou_mutex_lock(&f->lock);
     unlinked = f->unlinked;
-    idle = f->kept && !f->opens && !f->busy && !f->up && !f->poisoned;
-    idle = idle && !spool_file_pending_locked(f) && !spool_file_unstable_locked(f) &&
-           f->s.base.present && !f->s.upload.key;
-    ou_mutex_unlock(&f->lock);
-    if (unlinked) {
-        spool_file_finish_unlink(f);
-        return false;
+    idle = !unlinked && f->kept && !f->opens && !f->busy && !f->up && !f->poisoned &&
+           !spool_file_pending_locked(f) && !spool_file_unstable_locked(f) && f->s.base.present &&
+           !f->s.upload.key;
+    if (idle) { /* in one step with the check: who opens it from here on reads the bucket */
+        reset_to_base_locked(f);
+        f->kept = false;
     }
+    ou_mutex_unlock(&f->lock);
+    if (unlinked)
+        spool_file_finish_unlink(f);
     if (!idle)
         return false;
 
@@ -258,10 +260,6 @@ bool spool_file_settle_down(struct spool_file *f)
     spool_file_remove_data(f);
     if (f->has_sidecar && spool_file_remove_sidecar(f, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "published file stays listed key=%s", f->s.key);
-    ou_mutex_lock(&f->lock);
-    reset_to_base_locked(f);
-    f->kept = false;
-    ou_mutex_unlock(&f->lock);
     spool_file_disk(f, 0);
     return true;
 }
@@ -279,6 +277,11 @@ bool spool_file_unstable_locked(const struct spool_file *f)
            !spool_sidecar_exists(&f->s) || f->attr_number != f->s.attr_number;
 }
 
+bool spool_file_left_behind_locked(const struct spool_file *f)
+{
+    return f->s.upload.key && (f->unlinked || strcmp(f->s.upload.key, f->s.key) != 0);
+}
+
 void spool_file_plan_locked(struct spool_file *f)
 {
     const struct spool_config *c = &f->spool->config;
@@ -288,9 +291,11 @@ void spool_file_plan_locked(struct spool_file *f)
     ou_mutex_assert_held(&f->lock);
     if (f->up) {
         due = 0; /* its end plans again */
+    } else if (spool_file_left_behind_locked(f)) {
+        due = 1; /* before anybody else uploads to that key */
     } else if (f->unlinked) {
-        due = f->s.upload.key ? 1 : 0; /* to be aborted */
-    } else if (!spool_file_pending_locked(f) || f->poisoned || !free_now) {
+        due = 0;
+    } else if (!spool_file_pending_locked(f) || f->poisoned || f->held || !free_now) {
         due = 0;
     } else if (f->retry_ms) {
         due = f->retry_ms;

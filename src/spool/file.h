@@ -65,10 +65,11 @@ struct spool_file {
     int fd[SPOOL_SLOTS]; /* -1: closed */
     unsigned opens, writers;
     unsigned busy; /* calls that use .fd or .journal */
+    unsigned held; /* > 0: no upload may begin (a rename needs the key) */
     bool kept;     /* the spool holds a reference: there is something to lose */
     bool poisoned; /* .poison is not empty, or it could not be told */
     bool unlinked; /* no name, no sidecar to be written any more */
-    bool foreign;  /* counted in spool->foreign_bases */
+    bool foreign;  /* counted in spool->foreign_bases: it uses the object of another key */
     struct spool_base_reader *reader[2]; /* of .s.base, of .live_base */
     uint64_t changed_ms;                 /* of the last write, close or attribute change */
     uint64_t publishable;     /* a version that may be published though writers have it open;
@@ -105,6 +106,8 @@ int spool_file_remove_sidecar(struct spool_file *file, struct ou_error *err); /*
 bool spool_file_settle_down(struct spool_file *file);
 /** spool_file_plan_locked() - set the timer to when something is to be done next. */
 void spool_file_plan_locked(struct spool_file *file);
+/** spool_file_left_behind_locked() - an upload under a name that it no longer has is to be ended. */
+bool spool_file_left_behind_locked(const struct spool_file *file);
 bool spool_file_pending_locked(const struct spool_file *file);
 bool spool_file_unstable_locked(const struct spool_file *file);
 /** spool_file_foreign_locked() - count it as one that needs another key's object, or not. */
@@ -132,7 +135,11 @@ int spool_file_make_synced(struct spool_file *file, struct ou_error *err);
 void spool_file_reclaim(struct spool_file *file);
 
 /* -- file_read.c -- */
-/** spool_file_read_base() - bytes of the base of the stable version, or of the live one. */
+/**
+ * spool_file_read_base() - bytes of the base of the stable version, or of the live one
+ *
+ * Waits for the network. -EAGAIN: the base was replaced by a version of ours, look again.
+ */
 ssize_t spool_file_read_base(struct spool_file *file, bool stable, void *buf, size_t len,
                              uint64_t offset, struct ou_cancel *cancel, struct ou_error *err);
 void spool_base_reader_drop(struct spool_base_reader *reader);
@@ -159,6 +166,10 @@ struct xfer_upload *spool_upload_handle(struct spool_upload *up); /* .lock or .i
 const char *spool_upload_key(const struct spool_upload *up);
 struct spool_upload *spool_upload_next(const struct spool_upload *up); /* spool->lock */
 struct spool_file *spool_upload_file(const struct spool_upload *up);
+/** spool_upload_let_out() - .lock held: its publishing request may be out. */
+bool spool_upload_let_out(const struct spool_upload *up);
+/** spool_upload_doomed() - its file has no name any more, or another. */
+bool spool_upload_doomed(const struct spool_upload *up);
 /** spool_uploads_drop() - after the engine stopped: nobody will call done(). */
 void spool_uploads_drop(struct spool *spool);
 /** spool_file_finish_unlink() - .io held: the last traces of a file without a name. */

@@ -3,12 +3,15 @@
  */
 #include "spool/file.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define ANSWER_MS UINT64_C(60000) /* how long a reader waits for a publishing request */
 
 /* -- the base -- */
 
@@ -47,12 +50,44 @@ static int make_reader_locked(struct spool_file *f, const struct spool_base *bas
     return 0;
 }
 
+static void wake_reader(void *arg)
+{
+    struct spool_file *f = arg;
+
+    ou_mutex_lock(&f->lock);
+    (void)pthread_cond_broadcast(&f->changed);
+    ou_mutex_unlock(&f->lock);
+}
+
+/*
+ * The base is not there any more. If a version of ours is just being published, that may be why:
+ * its answer, which is on its way, tells. Return: true: look again.
+ */
+static bool replaced_by_us(struct spool_file *f, const struct spool_base_reader *r, int i,
+                           struct ou_cancel *cancel)
+{
+    uint64_t deadline = ou_now_ms() + ANSWER_MS;
+    struct ou_cancel_hook hook;
+    bool replaced;
+
+    ou_cancel_attach(cancel, &hook, wake_reader, f);
+    ou_mutex_lock(&f->lock);
+    while (f->reader[i] == r && f->up && spool_upload_let_out(f->up) &&
+           !ou_cancel_triggered(cancel)) {
+        if (ou_cond_wait_until(&f->changed, &f->lock, deadline))
+            break;
+    }
+    replaced = f->reader[i] != r;
+    ou_mutex_unlock(&f->lock);
+    ou_cancel_detach(cancel, &hook);
+    return replaced;
+}
+
 ssize_t spool_file_read_base(struct spool_file *f, bool stable, void *buf, size_t len,
                              uint64_t offset, struct ou_cancel *cancel, struct ou_error *err)
 {
     struct spool_base_reader *r = NULL;
     const struct spool_base *base;
-    bool replaced;
     int i, made = 0;
     ssize_t n;
 
@@ -70,12 +105,9 @@ ssize_t spool_file_read_base(struct spool_file *f, bool stable, void *buf, size_
         return made;
 
     n = xfer_reader_read(r->reader, buf, len, offset, 0, cancel, err);
-    ou_mutex_lock(&f->lock);
-    replaced = f->reader[i] != r;
-    ou_mutex_unlock(&f->lock);
+    if ((n == -ESTALE || n == -ENOENT) && !stable && replaced_by_us(f, r, i, cancel))
+        n = -EAGAIN; /* the new object has the bytes */
     spool_base_reader_drop(r);
-    if (n == -ESTALE && replaced) /* we replaced the object ourselves: the new one has the bytes */
-        return -EAGAIN;
     if (n == 0 && len)
         return ou_error_say(err, EIO, "the base of %s ends too early", f->id);
     return n;

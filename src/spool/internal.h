@@ -173,6 +173,9 @@ void spool_deletes_close(struct spool *spool);
 /** spool_deletes_add() - journalled when it returns. @moved_id: only if this file is not called @key then; NULL. */
 int spool_deletes_add(struct spool *spool, const char *key, const char *moved_id,
                       struct ou_error *err);
+/** spool_deletes_add_at() - likewise, of the time of @seq: what has a later one is not meant. */
+int spool_deletes_add_at(struct spool *spool, const char *key, const char *moved_id, uint64_t seq,
+                         struct ou_error *err);
 enum spool_claim { SPOOL_CLAIM_NONE, SPOOL_CLAIM_DROPPED, SPOOL_CLAIM_WAIT };
 /** spool_deletes_claim() - an upload of @key is to begin: a queued delete is dropped, one in flight awaited. */
 enum spool_claim spool_deletes_claim(struct spool *spool, const char *key);
@@ -195,7 +198,7 @@ bool spool_upload_on(struct spool *spool, const char *key);
 /** spool_collect() - references to all staged files under @prefix that @want; the caller frees the array. */
 int spool_collect(struct spool *spool, const char *prefix, bool (*want)(struct spool_file *file),
                   struct spool_file ***files, size_t *count, struct ou_error *err);
-/** spool_base_needed() - another staged file still needs the object @key; they are hurried up. */
+/** spool_base_needed() - another staged file still reads or writes the object @key; they are hurried up. */
 bool spool_base_needed(struct spool *spool, const char *key, const struct spool_file *but);
 
 #endif

@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOK_AGAIN_MS UINT64_C(100) /* while something else uses the new name */
+
 /* The object may exist in the bucket under the file's name. */
 static bool may_exist(const struct spool_file *f)
 {
@@ -264,39 +266,86 @@ static int copy_base(struct spool_file *f, const struct spool_base *from, const 
     return 0;
 }
 
-/* Others that read the object under @key are through with it before it is replaced. */
-static int await_base(struct spool_file *f, const char *key, struct ou_cancel *cancel,
-                      struct ou_error *err)
-{
-    struct spool *spool = f->spool;
+/* -- the base's move -- */
 
-    while (spool_base_needed(spool, key, f)) {
-        if (ou_cancel_triggered(cancel))
-            return ou_error_set(err, EINTR, "rename to %s", key);
-        ou_lock_scope(&spool->lock);
-        (void)ou_cond_wait_until(&spool->changed, &spool->lock, ou_now_ms() + 200);
-    }
+static void hold(struct spool_file *f)
+{
+    ou_lock_scope(&f->io);
+    ou_mutex_lock(&f->lock);
+    f->held++;
+    spool_file_plan_locked(f);
+    ou_mutex_unlock(&f->lock);
+    spool_upload_restart(f);
+}
+
+static void let_go(struct spool_file *f)
+{
+    ou_lock_scope(&f->lock);
+    f->held--;
+    spool_file_plan_locked(f);
+}
+
+static bool has_upload(struct spool_file *f)
+{
+    ou_lock_scope(&f->lock);
+    return f->up != NULL;
+}
+
+static int wait_a_moment(struct spool *spool, struct ou_cancel *cancel, struct ou_error *err)
+{
+    if (ou_cancel_triggered(cancel))
+        return ou_error_set(err, EINTR, "wait for an upload");
+    ou_lock_scope(&spool->lock);
+    (void)ou_cond_wait_until(&spool->changed, &spool->lock, ou_now_ms() + LOOK_AGAIN_MS);
     return 0;
 }
 
-/* Moves the base out of the way of the delete. Return: 1 done, 0 there was none to move. */
-static int move_base(struct spool_file *f, const char *key, struct ou_cancel *cancel,
-                     struct spool_base *to, struct ou_error *err)
+/*
+ * Until nothing under way can touch the two objects: the file's own upload, which may have
+ * replaced its base by the time it ends; uploads, deletes and readers of the object @key.
+ */
+static int await_both(struct spool_file *f, const char *key, bool *undeleted,
+                      struct ou_cancel *cancel, struct ou_error *err)
 {
-    ou_auto(spool_base_fini) struct spool_base from = {0};
+    struct spool *spool = f->spool;
     int r = 0;
 
-    ou_mutex_lock(&f->io);
-    if (base_must_move(f))
-        r = spool_base_copy(&from, &f->s.base, err);
-    ou_mutex_unlock(&f->io);
-    /* Always: two files, each waiting for the other's base to be free, would wait for ever. */
-    if (r == 0)
-        r = await_base(f, key, cancel, err);
-    if (r < 0 || !from.present)
-        return r;
-    r = copy_base(f, &from, key, cancel, to, err);
-    return r < 0 ? r : 1;
+    while (r == 0) {
+        enum spool_claim claim = SPOOL_CLAIM_WAIT;
+
+        if (!has_upload(f) && !spool_base_needed(spool, key, f) && !spool_upload_on(spool, key))
+            claim = spool_deletes_claim(spool, key);
+        *undeleted = *undeleted || claim == SPOOL_CLAIM_DROPPED;
+        if (claim != SPOOL_CLAIM_WAIT)
+            return 0;
+        r = wait_a_moment(spool, cancel, err);
+    }
+    return r;
+}
+
+/*
+ * The base's object gets the name @key, too. Both files are held. @from, @to: the base as it is
+ * now, and what lies at @key then; not filled when it need not be moved any more.
+ */
+static int move_base(struct spool_file *f, const char *key, struct spool_base *from,
+                     struct spool_base *to, struct ou_cancel *cancel, struct ou_error *err)
+{
+    struct ou_error ignored = OU_ERROR_INIT;
+    bool undeleted = false;
+    int r = await_both(f, key, &undeleted, cancel, err);
+
+    spool_base_fini(from);
+    spool_base_fini(to);
+    if (r == 0) {
+        ou_lock_scope(&f->io);
+        if (base_must_move(f))
+            r = spool_base_copy(from, &f->s.base, err);
+    }
+    if (r == 0 && from->present)
+        r = copy_base(f, from, key, cancel, to, err);
+    if (!to->present && undeleted && spool_deletes_add(f->spool, key, NULL, &ignored) < 0)
+        ou_log_error(OU_LOG_SPOOL, &ignored, "deleted object is back key=%s", key);
+    return r;
 }
 
 /* Both tables: the one in memory now, the one on disk has been written. */
@@ -347,6 +396,10 @@ static int rename_both(struct spool_file *f, struct spool_file *over, const char
         (void)spool_deletes_claim(f->spool, f->s.key);
         return r;
     }
+    /* Whatever its upload may have left there, the copy of the base has replaced it. */
+    if (over && base->present && over->s.upload.publishing &&
+        spool_file_word(over, "unpublished", false, err) < 0)
+        ou_log_warn(OU_LOG_SPOOL, err, "journal key=%s", key);
     *drop_over = over && take_name(over);
     spool_upload_restart(f);
     switch_name(f, &line, err);
@@ -363,30 +416,72 @@ static void lock_both(struct spool_file *f, struct spool_file *over)
         ou_mutex_lock_second(&second->io);
 }
 
-int spool_file_rename(struct spool_file *f, const char *key, struct ou_cancel *cancel,
+/*
+ * One attempt. Return: 0 done, 1 the base must be moved first, negative errno. @from, @to: the
+ * base as it was when it was moved, and where to.
+ */
+static int try_rename(struct spool_file *f, struct spool_file *over, const char *key,
+                      const struct spool_base *from, const struct spool_base *to,
                       struct ou_error *err)
 {
-    ou_auto(spool_base_fini) struct spool_base base = {0};
-    struct spool_file *over = NULL;
-    bool drop_over = false;
-    int r = move_base(f, key, cancel, &base, err);
+    static const struct spool_base none;
+    bool drop_over = false, moved;
+    int r;
 
-    if (r < 0)
-        return ou_error_prefix(err, "rename to %s", key);
-    (void)spool_find(f->spool, key, &over);
-    if (over == f) {
-        spool_file_unref(over);
-        return 0;
-    }
     lock_both(f, over);
-    r = f->unlinked ? ou_error_set(err, ENOENT, "rename to %s", key)
-                    : rename_both(f, over, key, &base, &drop_over, err);
+    moved = to->present && spool_base_same(from, &f->s.base);
+    if (f->unlinked)
+        r = ou_error_set(err, ENOENT, "rename to %s", key);
+    else if (!moved && base_must_move(f))
+        r = 1; /* or an upload ended meanwhile, and the base is another now */
+    else
+        r = rename_both(f, over, key, moved ? to : &none, &drop_over, err);
     if (over)
         ou_mutex_unlock(&over->io);
     ou_mutex_unlock(&f->io);
     if (drop_over)
         spool_file_unref(over);
-    if (over)
-        spool_file_unref(over);
     return r;
+}
+
+static int rename_over(struct spool_file *f, struct spool_file *over, const char *key,
+                       struct ou_cancel *cancel, struct ou_error *err)
+{
+    struct spool_base from = {0}, to = {0};
+    bool held = false;
+    int r = 0;
+
+    /* Two files, each waiting for the object that the other reads, would wait for ever. */
+    while (r == 0 && spool_base_needed(f->spool, key, f))
+        r = wait_a_moment(f->spool, cancel, err);
+    while (r == 0 && (r = try_rename(f, over, key, &from, &to, err)) == 1) {
+        if (!held) {
+            hold(f);
+            if (over)
+                hold(over);
+            held = true;
+        }
+        r = move_base(f, key, &from, &to, cancel, err);
+    }
+    if (held) {
+        let_go(f);
+        if (over)
+            let_go(over);
+    }
+    spool_base_fini(&from);
+    spool_base_fini(&to);
+    return r;
+}
+
+int spool_file_rename(struct spool_file *f, const char *key, struct ou_cancel *cancel,
+                      struct ou_error *err)
+{
+    struct spool_file *over = NULL;
+    int r = 0;
+
+    (void)spool_find(f->spool, key, &over);
+    if (over != f)
+        r = rename_over(f, over, key, cancel, err);
+    spool_file_unref(over);
+    return r < 0 ? ou_error_prefix(err, "rename to %s", key) : 0;
 }

@@ -164,7 +164,8 @@ static void give_up(struct spool_file *f)
     struct ou_error err = OU_ERROR_INIT;
 
     ou_mutex_lock(&f->io);
-    if (f->s.upload.publishing && spool_deletes_add(f->spool, f->s.upload.key, NULL, &err) < 0)
+    if (f->s.upload.publishing &&
+        spool_deletes_add_at(f->spool, f->s.upload.key, NULL, f->s.seq, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "object may stay under a name that is gone key=%s",
                     f->s.upload.key);
     ou_mutex_lock(&f->lock);

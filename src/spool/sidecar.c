@@ -657,6 +657,41 @@ static int apply_published(struct spool_sidecar *s, const struct ou_json *line,
     return 0;
 }
 
+static int apply_fetched(struct spool_sidecar *s, const struct ou_json *line,
+                         const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    struct extent e;
+    uint64_t at = 0;
+    int r = 0;
+
+    (void)line;
+    if (trust && trust->others) { /* it may not have reached the disk; the base has it, too */
+        extent_map_fini(&s->coming);
+        return 0;
+    }
+    extent_map_cut(&s->coming, s->size);
+    while (r == 0 && extent_map_next(&s->coming, at, &e)) {
+        at = e.offset + e.size;
+        r = extent_map_set(&s->map, e.offset, e.size, e.slot, err);
+    }
+    extent_map_fini(&s->coming);
+    return r;
+}
+
+static int apply_rebase(struct spool_sidecar *s, const struct ou_json *line,
+                        const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    int r = ou_json_get(line, "base") ? apply_base(s, line, err) : broken(err, "base");
+
+    (void)trust;
+    if (r < 0)
+        return r;
+    extent_map_fini(&s->map);
+    extent_map_fini(&s->changed);
+    s->size = s->base_limit = s->base.size;
+    return 0;
+}
+
 static int apply_baseless(struct spool_sidecar *s, const struct ou_json *line,
                           const struct spool_sidecar_trust *trust, struct ou_error *err)
 {
@@ -730,6 +765,8 @@ static const struct {
     {"forget", apply_forget},
     {"canceled", apply_canceled},
     {"published", apply_published},
+    {"fetched", apply_fetched},
+    {"rebase", apply_rebase},
     {"baseless", apply_baseless},
     {"failed", apply_failed},
     {"unlinked", apply_unlinked},

@@ -35,6 +35,9 @@
  *   forget      the upload id is dead
  *   canceled    nothing of the upload is left on the server
  *   published   etag, size, version, attr: the object of `publishing` is the base now
+ *   fetched     (after an extents record) the list lies over the stable version and equals the base
+ *               there: bytes that were fetched before a request that replaces the base
+ *   rebase      base: of a version without bytes of its own; they are those of the new base
  *   baseless    the base is gone; all of the stable version, which is here, counts as changed
  *   failed      errno, http_status, code, request_id, message, time: parked
  *   unlinked    the name is gone; what is left on disk may be removed once the upload has ended
@@ -185,6 +188,10 @@ void spool_record_publishing(struct ou_buf *out, const char *key, uint64_t versi
                              uint64_t attr);
 void spool_record_published(struct ou_buf *out, const char *etag, uint64_t size, uint64_t version,
                             uint64_t attr);
+/** spool_record_fetched() - the one range [@offset, @offset + @size). */
+void spool_record_fetched(struct ou_buf *out, uint64_t offset, uint64_t size,
+                          enum extent_slot slot);
+void spool_record_rebase(struct ou_buf *out, const struct spool_base *base);
 void spool_record_failed(struct ou_buf *out, const struct ou_error *error, int64_t time);
 /** spool_record_word() - a record that is nothing but its type: unpublished, forget, ... */
 void spool_record_word(struct ou_buf *out, const char *type);

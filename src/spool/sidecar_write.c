@@ -213,6 +213,21 @@ void spool_record_published(struct ou_buf *out, const char *etag, uint64_t size,
     ou_buf_adds(out, "}");
 }
 
+void spool_record_fetched(struct ou_buf *out, uint64_t offset, uint64_t size, enum extent_slot slot)
+{
+    struct extent_writer w = {.out = out};
+
+    put_extent(&w, offset, size, (int)slot);
+    ou_buf_adds(out, "]}\n{\"type\":\"fetched\"}\n");
+}
+
+void spool_record_rebase(struct ou_buf *out, const struct spool_base *base)
+{
+    ou_buf_adds(out, "{\"type\":\"rebase\"");
+    put_base(out, base);
+    ou_buf_adds(out, "}");
+}
+
 void spool_record_failed(struct ou_buf *out, const struct ou_error *error, int64_t time)
 {
     ou_buf_addf(out, "{\"type\":\"failed\",\"errno\":%d,\"http_status\":%d,\"time\":%" PRId64,

@@ -298,7 +298,8 @@ static bool needs_locked(const struct spool_file *f, const char *key)
 {
     if (f->unlinked || !strcmp(f->s.key, key))
         return false;
-    return (f->s.base.present && !strcmp(f->s.base.key, key)) ||
+    return (f->s.upload.key && !strcmp(f->s.upload.key, key)) ||
+           (f->s.base.present && !strcmp(f->s.base.key, key)) ||
            (f->live_base.present && !strcmp(f->live_base.key, key));
 }
 

@@ -37,6 +37,17 @@ struct spool_file *spool_upload_file(const struct spool_upload *up)
     return up->file;
 }
 
+bool spool_upload_let_out(const struct spool_upload *up)
+{
+    return up->let_out;
+}
+
+bool spool_upload_doomed(const struct spool_upload *up)
+{
+    ou_lock_scope(&up->file->lock);
+    return up->file->unlinked || strcmp(up->key, up->file->s.key) != 0;
+}
+
 void spool_upload_free(struct spool_upload *up)
 {
     if (!up)
@@ -284,7 +295,7 @@ static bool may_start(struct spool_file *f)
     bool due;
 
     ou_lock_scope(&f->lock);
-    due = !f->up && !f->unlinked && !f->poisoned && spool_file_pending_locked(f) &&
+    due = !f->up && !f->unlinked && !f->poisoned && !f->held && spool_file_pending_locked(f) &&
           (!f->writers || f->publishable == f->s.version);
     if (due && f->retry_ms > ou_now_ms() && !f->hurry)
         due = false;
@@ -414,21 +425,19 @@ static int start(struct spool_file *f, const char *key, struct ou_error *err)
     return r;
 }
 
-/* What an earlier run left under a name that the file no longer has is ended first. */
-static bool must_abort(const struct spool_file *f)
-{
-    return f->s.upload.key && !f->up && (f->unlinked || strcmp(f->s.upload.key, f->s.key) != 0);
-}
-
 void spool_upload_due(struct spool_file *f)
 {
     struct ou_error err = OU_ERROR_INIT;
     ou_autofree char *key = NULL;
     bool drop = false;
+    bool left_behind;
     int r;
 
     ou_mutex_lock(&f->io);
-    if (must_abort(f)) {
+    ou_mutex_lock(&f->lock);
+    left_behind = !f->up && spool_file_left_behind_locked(f);
+    ou_mutex_unlock(&f->lock);
+    if (left_behind) { /* what an earlier upload left is ended first */
         key = strdup(f->s.upload.key);
         r = key ? start(f, key, &err) : -ENOMEM;
     } else if (!may_start(f)) {

@@ -47,6 +47,9 @@ int spool_upload_plan(struct spool_file *file, struct xfer_plan *plan, bool *use
 int spool_upload_replan(struct spool_upload *up, struct ou_error *err);
 void spool_upload_free(struct spool_upload *up);
 void spool_upload_unlist(struct spool_upload *up);
+/* fetch.c */
+/** spool_fetch_base() - what a Put still needs of its base comes into the spool. Waits for the network. */
+int spool_fetch_base(struct spool_upload *up, struct ou_error *err);
 /* conflict.c */
 /** spool_conflict_check() - before publishing, unless conflict=overwrite; asks OSS. */
 int spool_conflict_check(struct spool_upload *up, struct ou_error *err);

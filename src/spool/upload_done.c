@@ -87,11 +87,11 @@ static void canceled(struct spool_upload *up, bool maybe_published)
     struct ou_error err = OU_ERROR_INIT;
     bool left_behind = f->unlinked || strcmp(up->key, f->s.key) != 0;
 
-    if (left_behind && maybe_published)
+    if (!left_behind && maybe_published)
+        return; /* what is remembered tells the next upload whether the object is already ours */
+    if (maybe_published)
         delete_old(f->spool, up->key);
-    /* A publishing request for a name that is still the file's is better remembered. */
-    if (spool_file_word(f, left_behind || !maybe_published ? "canceled" : "forget", false, &err) <
-        0)
+    if (spool_file_word(f, "canceled", false, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);
 }
 
@@ -129,7 +129,6 @@ static void detach(struct spool_upload *up)
 {
     struct spool_file *f = up->file;
 
-    spool_upload_unlist(up);
     ou_mutex_lock(&f->lock);
     f->up = NULL;
     if (f->unlinked || spool_file_pending_locked(f))
@@ -173,6 +172,7 @@ void spool_upload_done(void *ctx, const struct xfer_result *result, const struct
     ou_mutex_lock(&f->io);
     drop = spool_file_settle_down(f);
     ou_mutex_unlock(&f->io);
+    spool_upload_unlist(up);
     tell_all(spool);
     spool_upload_free(up);
     if (drop)

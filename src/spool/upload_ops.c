@@ -170,6 +170,11 @@ static int op_may_publish(void *ctx, struct ou_error *err)
         if (r < 0)
             return r;
     }
+    if (up->kind == XFER_PLAN_PUT && up->uses_base) {
+        r = spool_fetch_base(up, err);
+        if (r < 0)
+            return r;
+    }
     ou_lock_scope(&f->io);
     return let_out(up, err);
 }
@@ -184,6 +189,7 @@ static void op_unpublished(void *ctx, bool maybe)
     ou_mutex_lock(&f->lock);
     up->let_out = false;
     up->broken = false;
+    (void)pthread_cond_broadcast(&f->changed);
     ou_mutex_unlock(&f->lock);
     if (!maybe && spool_file_word(f, "unpublished", false, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);

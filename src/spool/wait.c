@@ -14,6 +14,17 @@ static bool is_parked_locked(const struct spool_file *f)
     return f->retry_ms && f->s.failed.errnum && !f->up;
 }
 
+/* Uploads of names that are gone: they are being ended, or end in one more delete. */
+static uint64_t count_doomed_locked(const struct spool *spool, const char *prefix)
+{
+    uint64_t count = 0;
+
+    ou_mutex_assert_held(&spool->lock);
+    for (const struct spool_upload *up = spool->locked.uploads; up; up = spool_upload_next(up))
+        count += spool_upload_doomed(up) && !strncmp(spool_upload_key(up), prefix, strlen(prefix));
+    return count;
+}
+
 void spool_pending(struct spool *spool, const char *prefix, struct spool_pending *out)
 {
     struct spool_node *n = NULL;
@@ -21,6 +32,7 @@ void spool_pending(struct spool *spool, const char *prefix, struct spool_pending
 
     *out = (struct spool_pending){.deletes = spool_deletes_count(spool, prefix)};
     ou_lock_scope(&spool->lock);
+    out->deletes += count_doomed_locked(spool, prefix);
     while ((n = spool_table_next(&spool->locked.files, n)) != NULL) {
         struct spool_file *f = spool_container(n, struct spool_file, node);
 
@@ -118,6 +130,19 @@ static int await_one(struct spool *spool, const struct awaited *a, uint64_t dead
     }
 }
 
+static int await_doomed(struct spool *spool, const char *prefix, uint64_t deadline_ms,
+                        struct ou_cancel *cancel, struct ou_error *err)
+{
+    ou_lock_scope(&spool->lock);
+    while (count_doomed_locked(spool, prefix)) {
+        if (ou_cancel_triggered(cancel))
+            return ou_error_set(err, EINTR, "sync");
+        if (ou_cond_wait_until(&spool->changed, &spool->lock, deadline_ms))
+            return ou_error_set(err, ETIMEDOUT, "wait for uploads of deleted files to end");
+    }
+    return 0;
+}
+
 static void hurry(struct awaited *a)
 {
     struct spool_file *f = a->file;
@@ -153,11 +178,14 @@ int spool_sync(struct spool *spool, const char *prefix, uint64_t deadline_ms,
     r = all ? 0 : ou_error_set(err, ENOMEM, "sync");
     for (size_t i = 0; r >= 0 && i < count; i++)
         r = await_one(spool, &all[i], deadline_ms, cancel, parked.errnum ? &ignored : &parked, err);
+    if (r >= 0)
+        r = await_doomed(spool, prefix, deadline_ms, cancel, err);
     ou_cancel_detach(cancel, &hook);
     for (size_t i = 0; i < count; i++)
         spool_file_unref(files[i]);
     free(files);
     free(all);
+    spool_deletes_flush(spool);
     if (r >= 0)
         r = spool_deletes_await(spool, prefix, deadline_ms, cancel, err);
     if (r < 0)

@@ -5,3 +5,4 @@ set(SPOOL_WRAP oss_put_object oss_copy_object oss_head_object oss_initiate_uploa
   oss_delete_objects oss_client_bucket oss_client_endpoint spool_read_boot_id)
 set(test_life_WRAP ${SPOOL_WRAP})
 set(test_stable_WRAP ${SPOOL_WRAP} fdatasync fsync)
+set(test_histories_WRAP ${SPOOL_WRAP})
