@@ -1,7 +1,7 @@
 #!/bin/sh
 # Drive the local OSS server with ali-oss, the official client: run.sh BUILD_DIR
 #
-# Installs ali-oss below BUILD_DIR if it is not there yet, starts a server of its own in a
+# Installs ali-oss (install.sh), starts a server of its own in a
 # temporary folder, runs witness.test.mjs, and cleans up however that ends.
 set -eu
 
@@ -10,20 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 modules=$build/tests/integration/witness
 server=$build/tests/server/oss-local-server
 
-mkdir -p "$modules"
-if ! cmp -s "$here/package.json" "$modules/package.json"; then
-    echo "installing ali-oss"
-    rm -rf "$modules/node_modules" "$modules/install"
-    mkdir "$modules/install"
-    cp "$here/package.json" "$modules/install/"
-    (cd "$modules/install" &&
-        npm install --no-package-lock --ignore-scripts --no-audit --no-fund --silent) || {
-        echo "npm could not install ali-oss" >&2
-        exit 1
-    }
-    mv "$modules/install/node_modules" "$modules/node_modules"
-    mv "$modules/install/package.json" "$modules/package.json" # last: it says that all is there
-fi
+sh "$here/install.sh" "$build"
 
 work=$(mktemp -d)
 pid=
