@@ -138,7 +138,7 @@ static void accept_client(struct cli_control *c)
         free(client);
         return;
     }
-    fd = -1;
+    (void)ou_take_fd(&fd); /* the client's now */
     c->clients[c->count++] = client;
 }
 
@@ -264,16 +264,13 @@ static int connect_to(const char *path, struct ou_error *err)
     ou_autoclose int dirfd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     ou_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_un address;
-    int result;
 
     if (dirfd < 0 || fd < 0)
         return ou_error_set(err, errno, "%s", path);
     set_address(&address, dirfd, slash ? slash + 1 : path);
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return ou_error_set(err, errno, "%s", path);
-    result = fd;
-    fd = -1;
-    return result;
+    return ou_take_fd(&fd);
 }
 
 int cli_control_call(const char *path, const char *request, struct ou_buf *text,

@@ -155,13 +155,13 @@ int cli_mount(int argc, char **argv)
 {
     ou_auto(cli_session_fini) struct cli_session session = {0};
     ou_autofree char *mountpoint = NULL;
-    struct arguments args = {0};
+    struct arguments args = {.mountpoint = ""};
     struct ou_error err;
     int r = parse_arguments(argc, argv, &args, &session.options, &err);
 
     if (r == 0)
         r = check_mountpoint(args.mountpoint, &mountpoint, &err);
-    if (r == 0)
+    if (r == 0 && mountpoint)
         r = read_options(&session, &args, mountpoint, &err);
     if (r == 0)
         r = set_up_log(&session.options, &args, &err);
