@@ -10,7 +10,7 @@
  *   find                        FIND
  *   multipart without id        INITIATE
  *   list                        LIST
- *   part TODO or LISTED         SEND, COMPARE, at most `threads` at once
+ *   part WANTED or LISTED         SEND, COMPARE, at most `threads` at once
  *   something in flight         nothing
  *   awake                       PUBLISH
  */

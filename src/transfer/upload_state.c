@@ -12,7 +12,7 @@
 
 static bool is_pending(enum xfer_part_state state)
 {
-    return state == XFER_PART_TODO || state == XFER_PART_LISTED;
+    return state == XFER_PART_WANTED || state == XFER_PART_LISTED;
 }
 
 /* Enters (+1) or leaves (-1) the counters. */
@@ -91,7 +91,7 @@ void xfer_parts_record(struct xfer_parts *p, const struct oss_part *part,
     size_t i = (size_t)part->number - 1;
 
     if (part->number == 0 || i >= p->plan.count || !same_part(&p->plan.parts[i], where) ||
-        part->size != where->size || p->parts[i].state != XFER_PART_TODO)
+        part->size != where->size || p->parts[i].state != XFER_PART_WANTED)
         return;
     p->answers[i] = *part;
     set_state(p, i, XFER_PART_RECORDED);
@@ -106,22 +106,22 @@ static enum xfer_part_state judge(const struct xfer_parts *p, size_t i,
     bool recorded = p->parts[i].state == XFER_PART_RECORDED || p->parts[i].state == XFER_PART_DONE;
 
     if (there->size != where->size)
-        return XFER_PART_TODO;
+        return XFER_PART_WANTED;
     if (recorded && known->has_crc64 && there->has_crc64)
-        return known->crc64 == there->crc64 ? XFER_PART_DONE : XFER_PART_TODO;
+        return known->crc64 == there->crc64 ? XFER_PART_DONE : XFER_PART_WANTED;
     if (recorded && (known->has_crc64 || where->copy) && known->etag[0])
-        return strcmp(known->etag, there->etag) == 0 ? XFER_PART_DONE : XFER_PART_TODO;
-    return !where->copy && there->has_crc64 ? XFER_PART_LISTED : XFER_PART_TODO;
+        return strcmp(known->etag, there->etag) == 0 ? XFER_PART_DONE : XFER_PART_WANTED;
+    return !where->copy && there->has_crc64 ? XFER_PART_LISTED : XFER_PART_WANTED;
 }
 
 static void judge_and_set(struct xfer_parts *p, size_t i, const struct oss_part *there)
 {
-    enum xfer_part_state state = there ? judge(p, i, there) : XFER_PART_TODO;
+    enum xfer_part_state state = there ? judge(p, i, there) : XFER_PART_WANTED;
     struct oss_part known = p->answers[i];
 
     if (p->parts[i].state == XFER_PART_REPLAN)
         return;
-    if (there && state != XFER_PART_TODO) {
+    if (there && state != XFER_PART_WANTED) {
         p->answers[i] = *there;
         if (!there->has_crc64) {
             p->answers[i].crc64 = known.crc64;
@@ -147,7 +147,7 @@ void xfer_parts_forget(struct xfer_parts *p)
 {
     for (size_t i = 0; i < p->plan.count; i++)
         if (p->parts[i].state != XFER_PART_REPLAN)
-            set_state(p, i, XFER_PART_TODO);
+            set_state(p, i, XFER_PART_WANTED);
 }
 
 bool xfer_parts_next(struct xfer_parts *p, uint64_t now, size_t *index, uint64_t *wake_at)
@@ -183,7 +183,7 @@ void xfer_parts_end(struct xfer_parts *p, size_t index, const struct oss_part *a
 {
     struct xfer_part *part = &p->parts[index];
     bool done = answer && !part->stale;
-    enum xfer_part_state undone = part->replan ? XFER_PART_REPLAN : XFER_PART_TODO;
+    enum xfer_part_state undone = part->replan ? XFER_PART_REPLAN : XFER_PART_WANTED;
 
     if (done) {
         p->answers[index] = *answer;
@@ -227,10 +227,10 @@ static void touch_part(struct xfer_parts *p, size_t i, uint64_t ready_at)
     case XFER_PART_LISTED: /* is compared with the bytes of then */
     case XFER_PART_REPLAN:
         return;
-    case XFER_PART_TODO:
+    case XFER_PART_WANTED:
     case XFER_PART_RECORDED:
     case XFER_PART_DONE:
-        set_state(p, i, p->plan.parts[i].copy ? XFER_PART_REPLAN : XFER_PART_TODO);
+        set_state(p, i, p->plan.parts[i].copy ? XFER_PART_REPLAN : XFER_PART_WANTED);
         p->parts[i].ready_at = ready_at;
         return;
     }
@@ -258,7 +258,7 @@ static struct xfer_part carry_over(const struct xfer_parts *old, const struct xf
     if (part.state == XFER_PART_FLIGHT)
         part.stale = part.stale || !same;
     else if (!same || part.state == XFER_PART_REPLAN)
-        part = (struct xfer_part){.state = XFER_PART_TODO};
+        part = (struct xfer_part){.state = XFER_PART_WANTED};
     return part;
 }
 
@@ -294,7 +294,7 @@ void xfer_parts_send_waiting(struct xfer_parts *p)
         if (p->parts[i].state != XFER_PART_REPLAN)
             continue;
         p->plan.parts[i].copy = false;
-        set_state(p, i, XFER_PART_TODO);
+        set_state(p, i, XFER_PART_WANTED);
     }
 }
 

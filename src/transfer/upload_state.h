@@ -4,7 +4,7 @@
  * Internal to src/transfer. Pure: no I/O, no lock (the engine holds its own), no clock
  * (times are passed in). What the engine does with it is in engine_internal.h.
  *
- *   TODO      must be sent (or copied)
+ *   WANTED      must be sent (or copied)
  *   RECORDED  an earlier run says it is there; ListParts has not confirmed it yet
  *   LISTED    the server has a part of this number and size; the local bytes are to be compared
  *   FLIGHT    a step works on it; .stale: touched or replanned meanwhile, its result is void
@@ -18,7 +18,7 @@
 #include "transfer/plan.h"
 
 enum xfer_part_state {
-    XFER_PART_TODO,
+    XFER_PART_WANTED,
     XFER_PART_RECORDED,
     XFER_PART_LISTED,
     XFER_PART_FLIGHT,
@@ -43,10 +43,10 @@ struct xfer_parts {
     struct xfer_part *parts;
     struct oss_part *answers; /* what the server told of each; DONE, RECORDED, LISTED */
     size_t slots;
-    size_t pending;     /* parts of the plan in TODO or LISTED */
+    size_t pending;     /* parts of the plan in WANTED or LISTED */
     size_t flight;      /* slots in FLIGHT */
     size_t waiting;     /* parts of the plan in REPLAN */
-    size_t first;       /* no TODO or LISTED part lies before it */
+    size_t first;       /* no WANTED or LISTED part lies before it */
     uint64_t confirmed; /* bytes in DONE parts */
 };
 
@@ -60,14 +60,14 @@ void xfer_parts_record(struct xfer_parts *p, const struct oss_part *part,
 /**
  * xfer_parts_list() - compare with the server's list (nothing is in flight)
  *
- * Afterwards no part is RECORDED. DONE parts that the list contradicts are TODO again.
+ * Afterwards no part is RECORDED. DONE parts that the list contradicts are WANTED again.
  */
 void xfer_parts_list(struct xfer_parts *p, const struct oss_part_list *list);
-/** xfer_parts_forget() - the upload id is dead: everything is TODO (nothing is in flight) */
+/** xfer_parts_forget() - the upload id is dead: everything is WANTED (nothing is in flight) */
 void xfer_parts_forget(struct xfer_parts *p);
 
 /**
- * xfer_parts_next() - a TODO or LISTED part that may go now
+ * xfer_parts_next() - a WANTED or LISTED part that may go now
  * @wake_at: when there is none: the earliest moment one may, or 0
  *
  * Return: true and its index.
