@@ -133,7 +133,7 @@ int spool_recover(struct spool *spool, struct ou_error *err);
 /** spool_sidecar_load() - replay NAME in @dirfd; @journal is left open if given. */
 int spool_sidecar_load(int dirfd, const char *name, const char *boot, struct spool_sidecar *s,
                        struct ou_journal *journal, struct ou_error *err);
-/** spool_data_intact() - the data files hold all that the stable version refers to. */
+/** spool_data_intact() - the data files hold all of the stable version that the bucket lacks. */
 bool spool_data_intact(int dirfd, const struct spool_sidecar *s);
 /** spool_was_open() - there is data, but no version of it that may be uploaded. */
 bool spool_was_open(int dirfd, const struct spool_sidecar *s);

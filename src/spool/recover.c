@@ -95,6 +95,8 @@ bool spool_data_intact(int dirfd, const struct spool_sidecar *s)
     struct extent e;
     uint64_t at = 0;
 
+    if (!spool_sidecar_pending(s)) /* it may have ended between their removal and the sidecar's */
+        return true;
     while (extent_map_next(&s->map, at, &e)) {
         at = e.offset + e.size;
         if (e.slot != EXTENT_ZERO && at > size[e.slot])

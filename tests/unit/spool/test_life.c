@@ -67,6 +67,32 @@ static void what_was_closed_survives_a_crash(void **state)
     spool_close(spool);
 }
 
+static void a_crash_in_the_middle_of_clearing_away_is_no_loss(void **state)
+{
+    struct spool *spool = world_spool(*state), *after;
+    struct spool_file *f = world_create(spool, "k");
+    ou_autofree char *copy = NULL;
+    char data[8192];
+
+    spool_start(spool);
+    world_write(f, "one", 3, 0);
+    spool_file_open(f, false); /* what is published stays as long as somebody reads it */
+    assert_int_equal(spool_file_close(f, true, &(struct ou_error){0}), 0);
+    world_sync(spool);
+    copy = world_crash(spool, *state, "crash");
+    (void)snprintf(data, sizeof(data), "%s%s/0000000000000001.data", copy,
+                   strrchr(spool_dir(spool), '/'));
+    assert_int_equal(unlink(data), 0);
+
+    after = world_spool(copy);
+    world_assert_nothing_left(after);
+    world_assert_object("k", "one", 3);
+    spool_close(after);
+    assert_int_equal(spool_file_close(f, false, &(struct ou_error){0}), 0);
+    spool_file_unref(f);
+    spool_close(spool);
+}
+
 static void a_changed_byte_of_a_large_object_sends_one_part(void **state)
 {
     struct spool *spool = world_spool(*state);
@@ -210,6 +236,7 @@ int main(void)
         world_test(a_closed_file_reaches_the_bucket_and_leaves_nothing),
         world_test(a_big_file_goes_by_parts),
         world_test(what_was_closed_survives_a_crash),
+        world_test(a_crash_in_the_middle_of_clearing_away_is_no_loss),
         world_test(a_changed_byte_of_a_large_object_sends_one_part),
         world_test(attributes_alone_are_one_copy),
         world_test(an_unlinked_file_is_forgotten),
