@@ -257,7 +257,6 @@ static uint64_t wanted_part_size(const struct xfer_file *f, const struct xfer_fi
 
 static void remember_resumed(struct xfer_file *f, const struct xfer_resume *resume)
 {
-    f->locked.initiating = resume->initiating && !resume->upload_id;
     if (resume->upload_id)
         (void)snprintf(f->locked.upload_id, sizeof(f->locked.upload_id), "%s", resume->upload_id);
     atomic_store(&f->counting, resume->upload_id != NULL);

@@ -95,7 +95,6 @@ static void note_upload_id(struct xfer_file *f, const struct xfer_event *event)
     const char *id = event->kind == XFER_EVENT_UPLOAD_ID ? event->upload_id : "";
 
     ou_lock_scope(&f->lock);
-    f->locked.initiating = event->kind == XFER_EVENT_INITIATING;
     (void)snprintf(f->locked.upload_id, sizeof(f->locked.upload_id), "%s", id);
 }
 
@@ -151,13 +150,20 @@ static void file_progress(void *ctx, uint64_t confirmed, uint64_t total)
 
 /* -- the end -- */
 
-/* A request was refused before an upload id came to be: there is nothing to go on with. */
-static bool nothing_was_begun(struct xfer_file *f, const struct ou_error *err)
+/* No upload id is there, nor may an Initiate without an answer have made one: nothing to go on with. */
+static bool nothing_was_begun(struct xfer_file *f)
 {
-    bool refused = err->http_status >= 400 && err->http_status < 500;
+    bool has_id, may_have_id;
 
-    ou_lock_scope(&f->lock);
-    return !f->locked.upload_id[0] && (!f->locked.initiating || refused);
+    ou_mutex_lock(&f->lock);
+    has_id = f->locked.upload_id[0] != '\0';
+    ou_mutex_unlock(&f->lock);
+    if (!f->upload)
+        return !has_id;
+    ou_mutex_lock(&f->upload->engine->lock);
+    may_have_id = f->upload->find;
+    ou_mutex_unlock(&f->upload->engine->lock);
+    return !has_id && !may_have_id;
 }
 
 static void leave_nothing(struct xfer_file *f)
@@ -195,11 +201,10 @@ static void file_done(void *ctx, const struct xfer_result *result, const struct 
         err = f->locked.changed.errnum ? f->locked.changed : *error;
     if (!error || (error->errnum == ECANCELED && !result->upload_left)) {
         f->locked.upload_id[0] = '\0';
-        f->locked.initiating = false;
         gone = true;
     }
     ou_mutex_unlock(&f->lock);
-    if (gone || nothing_was_begun(f, &err))
+    if (gone || nothing_was_begun(f))
         remove_checkpoint(f);
     else if (!f->checkpoint.is_open)
         leave_nothing(f);
@@ -234,14 +239,12 @@ bool xfer_file_has_checkpoint(const struct xfer_file *f)
 
 void xfer_file_free(struct xfer_file *f)
 {
-    const struct ou_error none = OU_ERROR_INIT;
-
     if (!f)
         return;
     if (f->started && !f->locked.ended) { /* the engine was stopped, or would not begin */
         if (!f->checkpoint.is_open)
             leave_nothing(f);
-        else if (nothing_was_begun(f, &none))
+        else if (nothing_was_begun(f))
             remove_checkpoint(f);
     }
     xfer_checkpoint_close(&f->checkpoint);

@@ -84,7 +84,7 @@ uint64_t xfer_file_size(const struct xfer_file *file);
 uint64_t xfer_file_moved(const struct xfer_file *file);
 /** xfer_file_has_checkpoint() - would a later run go on with it? */
 bool xfer_file_has_checkpoint(const struct xfer_file *file);
-/** xfer_file_free() - in done() or after it, or after the engine was stopped. NULL is fine. */
+/** xfer_file_free() - in done() or after it, or between the engine's stop and its free. NULL is fine. */
 void xfer_file_free(struct xfer_file *file);
 
 #endif

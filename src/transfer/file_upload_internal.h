@@ -26,7 +26,7 @@ struct xfer_file {
     bool started; /* .locked tells what is on the server */
     uint64_t part_size;
     size_t part_count;
-    struct xfer_upload *upload; /* while the engine calls us */
+    struct xfer_upload *upload; /* until done() ends or the engine is freed; NULL: never started */
 
     struct xfer_checkpoint checkpoint; /* open if there is one; has its own lock */
     atomic_bool counting;              /* no part was sent yet: what is confirmed was there */
@@ -37,7 +37,6 @@ struct xfer_file {
     struct {
         struct ou_error changed;            /* errnum 0: the file is as it was */
         char upload_id[OSS_UPLOAD_ID_SIZE]; /* "": none that we know of */
-        bool initiating;                    /* and none yet */
         bool ended;                         /* done() was called */
     } locked;
 };

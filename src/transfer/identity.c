@@ -24,6 +24,7 @@ static void identity_of(const struct stat *st, struct xfer_identity *out)
         .ctime_ns = ns_of(&st->st_ctim),
         .ino = st->st_ino,
         .dev = st->st_dev,
+        .has_name = st->st_nlink > 0,
     };
 }
 
@@ -84,6 +85,8 @@ static int check_open_file(const struct xfer_identity *was, int fd, const char *
                             name, was->size, now.size);
     if (!xfer_identity_same(was, &now))
         return ou_error_say(err, ESTALE, "%s: written to", name);
+    if (was->has_name && !now.has_name)
+        return ou_error_say(err, ESTALE, "%s: deleted or replaced", name);
     return 0;
 }
 

@@ -20,6 +20,7 @@ struct xfer_identity {
     uint64_t size; /* bytes */
     int64_t mtime_ns, ctime_ns;
     uint64_t ino, dev;
+    bool has_name; /* it had one, at least: to be found deleted later */
 };
 
 /**

@@ -25,7 +25,7 @@ struct fixture {
     uint64_t size;
 
     /* For the next run. */
-    uint64_t part_size;
+    uint64_t part_size, deadline_ms;
     const char *key, *checkpoint_dir;
     struct oss_object_headers headers;
     unsigned threads;
@@ -218,6 +218,7 @@ static inline int fixture_run_fd(struct fixture *x, int fd)
                                   .part_size = x->part_size,
                                   .checkpoint_dir = x->checkpoint_dir,
                                   .headers = &x->headers,
+                                  .deadline_ms = x->deadline_ms,
                                   .ops = &fixture_ops,
                                   .ctx = x};
     int r;

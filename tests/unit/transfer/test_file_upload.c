@@ -253,15 +253,40 @@ static void when_the_abort_goes_wrong_the_next_run_makes_up_for_it(void **state)
 
 /* -- other ends -- */
 
-static void a_refused_beginning_leaves_nothing(void **state)
+static void a_beginning_that_cannot_have_worked_leaves_nothing(void **state)
 {
     struct fixture *x = *state;
 
-    bucket_rule(OP_INITIATE, 1, FAULT_DENIED);
+    bucket_rule(OP_INITIATE, 0, FAULT_DENIED);
     fixture_file(x, 3 * PART_SIZE);
     assert_int_equal(fixture_run(x), 0);
     assert_string_equal(x->err.code, "AccessDenied");
     assert_nothing_left(x);
+
+    bucket.rule_count = 0;
+    bucket_rule(OP_ANY, 0, FAULT_CONNECT);
+    x->deadline_ms = 1;
+    assert_int_equal(fixture_run(x), 0);
+    assert_string_equal(x->err.code, "ConnectFailed");
+    assert_nothing_left(x);
+}
+
+static void a_beginning_that_may_have_worked_is_remembered(void **state)
+{
+    struct fixture *x = *state;
+
+    bucket_rule(OP_INITIATE, 0, FAULT_UNANSWERED);
+    bucket_rule(OP_LIST_UPLOADS, 0, FAULT_CONNECT);
+    fixture_file(x, 3 * PART_SIZE);
+    x->deadline_ms = 1;
+    assert_int_equal(fixture_run(x), 0);
+    assert_string_equal(x->err.code, "ConnectFailed"); /* of the look for it */
+    assert_int_equal(bucket_open_uploads(), 1);
+    assert_int_equal(fixture_checkpoints(x->dirfd, NULL), 1);
+    bucket.rule_count = 0;
+    x->deadline_ms = 0;
+    assert_run_uploads(x);
+    assert_int_equal(bucket.op_count[OP_INITIATE], 1);
 }
 
 /* The C SDK removes the checkpoint when Complete fails. */
@@ -333,7 +358,8 @@ int main(void)
         fixture_test(a_small_file_that_changes_while_it_is_sent_is_not_published),
         fixture_test(a_change_before_its_last_byte_was_read_is_always_seen),
         fixture_test(when_the_abort_goes_wrong_the_next_run_makes_up_for_it),
-        fixture_test(a_refused_beginning_leaves_nothing),
+        fixture_test(a_beginning_that_cannot_have_worked_leaves_nothing),
+        fixture_test(a_beginning_that_may_have_worked_is_remembered),
         fixture_test(a_refusal_later_keeps_what_was_done),
         fixture_test(another_process_at_it_is_told),
         fixture_test(a_file_without_a_name_leaves_nothing_either_way),

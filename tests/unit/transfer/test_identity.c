@@ -91,6 +91,20 @@ static void what_happens_to_the_name_shows(void **state)
     ou_autoclose int other = make(*state, path);
     assert_stale(&identity, fd, path, "replaced");
     assert_true(other >= 0);
+    assert_int_equal(unlink(away), 0);
+    assert_stale(&identity, fd, NULL, "deleted"); /* the last name is gone: no path is needed */
+}
+
+static void a_file_that_never_had_a_name_misses_none(void **state)
+{
+    char path[4200];
+    ou_autoclose int fd = make(*state, path);
+    struct ou_error err = OU_ERROR_INIT;
+    struct xfer_identity identity;
+
+    assert_int_equal(unlink(path), 0);
+    take(fd, &identity);
+    assert_int_equal(xfer_identity_check(&identity, fd, NULL, "file", &err), 0);
 }
 
 static void a_shorter_file_is_called_truncated(void **state)
@@ -126,6 +140,7 @@ int main(void)
         unit_test_in_dir(a_write_within_the_same_tick_shows),
         unit_test_in_dir(a_time_stamp_of_the_future_is_not_waited_for),
         unit_test_in_dir(what_happens_to_the_name_shows),
+        unit_test_in_dir(a_file_that_never_had_a_name_misses_none),
         unit_test_in_dir(a_shorter_file_is_called_truncated),
         unit_test_in_dir(only_regular_files_have_one),
     };
