@@ -1,0 +1,116 @@
+"""put is killed at every numbered step, then run again; bucket and file are compared.
+
+Steps on disk are found by a preloaded library that counts the calls which change something there;
+steps on the network by a server that holds still before, within and after each request.
+"""
+
+import itertools
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ossup_testlib.put import Put
+from ossup_testlib.wait import PATIENCE, wait_until
+
+PART = 100 << 10
+PARTS = 5
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def put(build, server, folder):
+    return Put(build, server, folder)
+
+
+@pytest.fixture
+def path(folder):
+    path = folder / "file"
+    path.write_bytes(random.Random(7).randbytes((PARTS - 1) * PART + 77))
+    return path
+
+
+@pytest.fixture
+def kill_at(folder):
+    """The library to preload."""
+    library = folder / "kill_at.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-o", library,
+                    HERE / "kill_at.c", "-ldl"], check=True)
+    return library
+
+
+def assert_completes(put, server, bucket, path, key, was_done=False):
+    """The next run: the object is right, little was sent twice, nothing is left."""
+    if was_done:
+        assert bucket.get(key) == path.read_bytes()
+    put.ok("-p", "100K", path, f"oss://bucket/{key}")
+    assert bucket.get(key) == path.read_bytes()
+    whole = [e for e in server.requests("UploadPart", key=key) if e["status"] == 200]
+    counts = {number: sum(e["part"] == number for e in whole) for number in range(1, PARTS + 1)}
+    assert all(1 <= count <= 2 for count in counts.values()), counts
+    assert was_done or sum(counts.values()) <= PARTS + 3
+    assert bucket.uploads() == []
+    assert [p.name for p in path.parent.iterdir() if p.name.endswith(".ossup-ckpt")] == []
+
+
+@pytest.mark.limit(600)
+def test_steps_on_disk(put, server, bucket, folder, path, kill_at):
+    log = folder / "points"
+    for number in itertools.count(1):
+        key = f"key{number}"
+        put.env = {
+            "LD_PRELOAD": str(kill_at), "KILL_AT": str(number), "KILL_LOG": str(log),
+            "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0",
+        }
+        done = put.run("-p", "100K", path, f"oss://bucket/{key}")
+        put.env = {}
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        # When the record is gone all was done: nothing tells the next run, and it begins anew.
+        was_done = log.read_text().endswith("after removal\n")
+        assert_completes(put, server, bucket, path, key, was_done)
+    names = log.read_text().splitlines()
+    assert len(names) == number - 1 >= 36
+    assert names.count("in write") >= PARTS + 4  # header, initiating, upload id, publishing
+    assert {"before removal", "after removal", "before directory sync", "after sync"} <= set(names)
+
+
+@pytest.mark.limit(600)
+def test_steps_on_the_network(put, server, bucket, path):
+    requests = [("InitiateMultipartUpload", None), ("CompleteMultipartUpload", None)]
+    requests += [("UploadPart", part) for part in range(1, PARTS + 1)]
+    for (operation, part), when in itertools.product(
+            requests, ["before-body", "after-body", "after-apply"]):
+        key = f"{operation}-{part}-{when}"
+        rule = {} if part is None else {"part": part}
+        server.fault(operation, {"type": "stall", "when": when}, **rule)
+        process = put.start("-p", "100K", path, f"oss://bucket/{key}")
+        wait_until("the request is held", lambda: held(server))
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+        server.clear_faults()
+        assert_completes(put, server, bucket, path, key)
+
+
+def held(server):
+    return any(rule["acted"] for rule in server.fault_state())
+
+
+def test_killed_again_and_again(put, server, bucket, path):
+    """Each run dies while it is at the next part; none of them loses what the one before had."""
+    for part in range(1, PARTS + 1):
+        server.fault("UploadPart", {"type": "stall", "when": "before-body"}, part=part)
+        process = put.start("-p", "100K", "-t", "1", path, "oss://bucket/key")
+        wait_until("the part is held", lambda: held(server))
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+        server.clear_faults()
+    put.ok("-p", "100K", path, "oss://bucket/key")
+    assert bucket.get("key") == path.read_bytes()
+    whole = [e["part"] for e in server.requests("UploadPart", key="key") if e["status"] == 200]
+    assert sorted(whole) == list(range(1, PARTS + 1))
+    assert len(server.requests("InitiateMultipartUpload")) == 1
+    assert bucket.uploads() == []
