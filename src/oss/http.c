@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define WATCH_MS    1000u /* how often a sender looks at its socket's queue */
+#define WATCH_MS    1000u /* how often a sender looks at its sockets' queues */
 #define MOVING_MS   2000u /* bytes that old still count as "moving" */
 #define CONNECT_MS  UINT64_C(10000)
 #define POLL_MAX_MS 60000u
@@ -120,6 +120,8 @@ static struct slot *slot_new(struct oss_http *http)
 
     if (!s)
         return NULL;
+    for (unsigned i = 0; i < OSS_HTTP_SOCKETS; i++)
+        s->sockets[i] = -1;
     s->multi = curl_multi_init();
     s->easy = curl_easy_init();
     if (!s->multi || !s->easy) {
@@ -157,16 +159,18 @@ static void wake(void *arg)
     (void)curl_multi_wakeup(arg);
 }
 
-/* Bytes that left the socket's queue are progress, though curl has nothing to tell. */
+/* Bytes that left the sockets' queues are progress, though curl has nothing to tell. */
 static void watch_queue(struct run *r, uint64_t now)
 {
-    curl_socket_t fd = CURL_SOCKET_BAD;
-    int unacked = 0;
+    int64_t unacked = 0;
 
-    if (curl_easy_getinfo(r->slot->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
-        fd == CURL_SOCKET_BAD || ioctl(fd, SIOCOUTQ, &unacked) < 0)
-        return;
-    if (unacked != r->unacked)
+    for (unsigned i = 0; i < OSS_HTTP_SOCKETS; i++) {
+        int bytes = 0;
+
+        if (r->slot->sockets[i] >= 0 && ioctl(r->slot->sockets[i], SIOCOUTQ, &bytes) == 0)
+            unacked += bytes;
+    }
+    if (r->unacked >= 0 && unacked != r->unacked)
         r->moved_ms = now;
     r->unacked = unacked;
 }
@@ -176,13 +180,21 @@ static bool is_sending(const struct run *r)
     return r->x->body_size && r->sends && !r->replied;
 }
 
+/* Several looks before silence is too long. */
+static uint64_t watch_ms(const struct run *r)
+{
+    uint64_t part = r->x->idle_timeout_ms / 8;
+
+    return part && part < WATCH_MS ? part : WATCH_MS;
+}
+
 /* Has a limit been passed? Return: 0 go on, or negative errno. */
 static int check_limits(struct run *r, uint64_t now)
 {
     struct oss_http_exchange *x = r->x;
     bool moving;
 
-    if (is_sending(r) && now - r->moved_ms >= WATCH_MS / 2)
+    if (is_sending(r) && now - r->moved_ms >= watch_ms(r) / 2)
         watch_queue(r, now);
     moving = (r->offset || x->received) && (r->held || now - r->moved_ms < MOVING_MS);
     if (x->deadline_ms && now >= x->deadline_ms && (!moving || now >= x->deadline_moving_ms))
@@ -201,7 +213,7 @@ static void sooner(uint64_t *when, uint64_t candidate)
 static int poll_ms(const struct run *r, uint64_t now)
 {
     const struct oss_http_exchange *x = r->x;
-    uint64_t when = now + (is_sending(r) ? WATCH_MS : POLL_MAX_MS);
+    uint64_t when = now + (is_sending(r) ? watch_ms(r) : POLL_MAX_MS);
 
     if (r->held) {
         sooner(&when, r->hold_up_ms > now ? r->hold_up_ms : 0);
@@ -272,7 +284,7 @@ static int drive(struct run *r)
 int oss_http_run(struct oss_http *http, struct oss_http_exchange *x, struct ou_error *err)
 {
     struct ou_error why = OU_ERROR_INIT;
-    struct run r = {.http = http, .x = x, .err = &why, .moved_ms = ou_now_ms()};
+    struct run r = {.http = http, .x = x, .err = &why, .moved_ms = ou_now_ms(), .unacked = -1};
     struct ou_cancel_hook hook;
     int result;
 

@@ -12,6 +12,9 @@
 #define OSS_RANK_HTTP_POOL  (OU_RANK_OSS + 20)
 #define OSS_RANK_HTTP_SHARE (OU_RANK_OSS + 50) /* + curl_lock_data: a leaf, taken inside curl */
 
+#define OSS_HTTP_SOCKETS                                                                           \
+    4u /* a connection, those that race to become one (IPv4, IPv6), one to spare */
+
 struct run;
 
 /* A multi handle (its wakeup, its connection) with its only easy handle. */
@@ -19,7 +22,8 @@ struct slot {
     struct slot *next;
     CURLM *multi;
     CURL *easy;
-    struct run *run; /* NULL while idle */
+    struct run *run;               /* NULL while idle */
+    int sockets[OSS_HTTP_SOCKETS]; /* that curl has open for it; -1: none */
 };
 
 struct oss_http {
@@ -49,7 +53,7 @@ struct run {
     uint64_t hold_up_ms;   /* the rate limit: nothing goes up, ... */
     uint64_t hold_down_ms; /* ... or down before that moment */
     bool held;             /* curl was told to pause */
-    int unacked;           /* bytes in the socket's send queue */
+    int64_t unacked;       /* bytes in the sockets' send queues when last looked at; -1: never */
     char text[CURL_ERROR_SIZE];
 };
 

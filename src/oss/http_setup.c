@@ -207,11 +207,28 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
     return r->result < 0 ? 0 : size * count;
 }
 
+static void replace_socket(struct slot *slot, int from, int to)
+{
+    for (unsigned i = 0; i < OSS_HTTP_SOCKETS; i++)
+        if (slot->sockets[i] == from) {
+            slot->sockets[i] = to;
+            return;
+        }
+}
+
+static int on_open(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)purpose;
+    replace_socket(ctx, -1, fd);
+    return CURL_SOCKOPT_OK;
+}
+
 /* A connection ends, of whatever age: the slot knows what it was doing. */
 static int on_close(void *ctx, curl_socket_t fd)
 {
-    const struct slot *slot = ctx;
+    struct slot *slot = ctx;
 
+    replace_socket(slot, fd, -1);
     if (slot->run)
         oss_http_salvage(slot->run, fd);
     return close(fd);
@@ -250,6 +267,8 @@ void oss_http_fixed_options(struct oss_http *http, struct slot *slot)
         SET(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         SET(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
+    SET(easy, CURLOPT_SOCKOPTFUNCTION, on_open);
+    SET(easy, CURLOPT_SOCKOPTDATA, slot);
     SET(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
     SET(easy, CURLOPT_CLOSESOCKETDATA, slot);
     SET(easy, CURLOPT_PREREQFUNCTION, on_send);

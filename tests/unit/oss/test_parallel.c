@@ -14,8 +14,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define THREADS 8
-#define ROUNDS  12
+#define THREADS 8u
+#define ROUNDS  12u
 
 static struct server *server;
 
@@ -35,12 +35,11 @@ static int teardown(void **state)
 
 struct worker {
     struct oss_client *client;
-    unsigned number;
     struct ou_cancel *cancel; /* NULL: nobody cancels this one */
-    unsigned done, cancelled;
-    uint64_t got; /* bytes of the range that is being read */
-    struct ou_error err;
+    uint64_t got;             /* bytes of the range that is being read */
+    unsigned number, done, cancelled;
     bool failed;
+    struct ou_error err;
 };
 
 static unsigned char byte_at(unsigned number, uint64_t offset)
@@ -93,7 +92,7 @@ static void *work(void *arg)
     char key[32];
 
     (void)snprintf(key, sizeof(key), "p/%u", w->number);
-    for (int i = 0; i < ROUNDS; i++) {
+    for (unsigned i = 0; i < ROUNDS; i++) {
         struct oss_object object = {.size = 0};
         struct oss_list_page page = {.count = 0};
         struct ou_error ignored;
@@ -219,7 +218,7 @@ static void a_storm_of_503_narrows_the_gate_and_every_call_gets_through(void **s
     oss_client_stats(c.client, &stats);
     assert_int_equal(stats.throttled, stats.retries);
     assert_true(stats.throttled >= 1);
-    assert_int_equal(stats.requests, THREADS * 40 + stats.retries);
+    assert_int_equal(stats.requests, (uint64_t)THREADS * 40 + stats.retries);
     assert_int_equal(stats.in_flight, 0);
     server_client_fini(&c);
 }

@@ -93,12 +93,12 @@ static void *serve(void *arg)
     return NULL;
 }
 
-static void start(struct peer *p, const struct answer *script, unsigned length)
+static void bind_peer(struct peer *p)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t size = sizeof(address);
 
-    *p = (struct peer){.script = script, .length = length};
+    *p = (struct peer){.fd = -1};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(p->fd >= 0);
@@ -106,6 +106,13 @@ static void start(struct peer *p, const struct answer *script, unsigned length)
     assert_int_equal(listen(p->fd, 16), 0);
     assert_int_equal(getsockname(p->fd, (struct sockaddr *)&address, &size), 0);
     (void)snprintf(p->url, sizeof(p->url), "http://127.0.0.1:%d/b/a/../k", ntohs(address.sin_port));
+}
+
+static void start(struct peer *p, const struct answer *script, unsigned length)
+{
+    bind_peer(p);
+    p->script = script;
+    p->length = length;
     assert_int_equal(pthread_create(&p->thread, NULL, serve, p), 0);
 }
 
@@ -352,6 +359,51 @@ static void an_answer_to_a_body_that_nobody_read_is_that_answer(void **state)
     }
 }
 
+#define SLOW_SIZE (UINT64_C(2) << 20)
+
+/* Takes the body slowly, through a small window: most of it waits in the sender's kernel. */
+static void *serve_slowly(void *arg)
+{
+    const struct timespec pace = {.tv_nsec = 30000000};
+    ou_autoclose int fd = accept(*(int *)arg, NULL, NULL);
+    char block[20000];
+    uint64_t got = 0;
+    ssize_t n;
+
+    while (got < SLOW_SIZE && (n = read(fd, block, sizeof(block))) > 0) {
+        got += (uint64_t)n;
+        (void)nanosleep(&pace, NULL);
+    }
+    (void)!send(fd, OK, strlen(OK), MSG_NOSIGNAL);
+    while (read(fd, block, sizeof(block)) > 0)
+        ;
+    return NULL;
+}
+
+static void bytes_that_leave_the_kernel_are_no_silence(void **state)
+{
+    ou_auto(peer_fini) struct peer p;
+    struct oss_http_exchange x = {.method = "PUT",
+                                  .url = p.url,
+                                  .has_body = true,
+                                  .body_size = SLOW_SIZE,
+                                  .read = read_zeros,
+                                  .idle_timeout_ms = 1500}; /* all takes twice as long */
+    int window = 65536;
+
+    (void)state;
+    bind_peer(&p);
+    assert_int_equal(setsockopt(p.fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window)), 0);
+    assert_int_equal(pthread_create(&p.thread, NULL, serve_slowly, &p.fd), 0);
+    if (oss_http_run(http, &x, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(x.reply.status, 200);
+    oss_http_reply_fini(&x.reply);
+    oss_http_free(http); /* closes the connection that the peer still reads */
+    http = NULL;
+    stop(&p);
+}
+
 static void a_header_cannot_be_forged(void **state)
 {
     static const struct oss_param forged[] = {{"X-Test", "a\r\nX-Other: b"}};
@@ -378,6 +430,7 @@ int main(void)
         fresh(the_last_block_of_headers_counts),
         fresh(redirects_are_not_followed),
         fresh(an_answer_to_a_body_that_nobody_read_is_that_answer),
+        fresh(bytes_that_leave_the_kernel_are_no_silence),
         fresh(a_header_cannot_be_forged),
     };
 
