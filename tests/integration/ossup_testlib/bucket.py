@@ -124,7 +124,7 @@ class Bucket:
     def delete(self, key):
         self.request("DELETE", key)
 
-    # -- listings --
+    # -- listings; some of them have an XML namespace, which {*} overlooks --
 
     def list(self, prefix=""):
         """All objects below the prefix: {key: (size, etag)}."""
@@ -147,8 +147,8 @@ class Bucket:
             self.request("GET", query={"uploads": "", "encoding-type": "url"}).body
         )
         return [
-            (urllib.parse.unquote(u.findtext("Key")), u.findtext("UploadId"))
-            for u in root.iter("Upload")
+            (urllib.parse.unquote(u.findtext("{*}Key")), u.findtext("{*}UploadId"))
+            for u in root.findall("{*}Upload")
         ]
 
     def parts(self, key, upload_id):
@@ -156,4 +156,7 @@ class Bucket:
         root = ElementTree.fromstring(
             self.request("GET", key, query={"uploadId": upload_id}).body
         )
-        return {int(p.findtext("PartNumber")): int(p.findtext("Size")) for p in root.iter("Part")}
+        return {
+            int(p.findtext("{*}PartNumber")): int(p.findtext("{*}Size"))
+            for p in root.findall("{*}Part")
+        }
