@@ -166,8 +166,6 @@ struct xfer_upload *spool_upload_handle(struct spool_upload *up); /* .lock or .i
 const char *spool_upload_key(const struct spool_upload *up);
 struct spool_upload *spool_upload_next(const struct spool_upload *up); /* spool->lock */
 struct spool_file *spool_upload_file(const struct spool_upload *up);
-/** spool_upload_let_out() - .lock held: its publishing request may be out. */
-bool spool_upload_let_out(const struct spool_upload *up);
 /** spool_upload_doomed() - its file has no name any more, or another. */
 bool spool_upload_doomed(const struct spool_upload *up);
 /** spool_uploads_drop() - after the engine stopped: nobody will call done(). */

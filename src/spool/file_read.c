@@ -72,7 +72,7 @@ static bool replaced_by_us(struct spool_file *f, const struct spool_base_reader 
 
     ou_cancel_attach(cancel, &hook, wake_reader, f);
     ou_mutex_lock(&f->lock);
-    while (f->reader[i] == r && f->up && spool_upload_let_out(f->up) &&
+    while (f->reader[i] == r && f->s.upload.publishing && !f->retry_ms &&
            !ou_cancel_triggered(cancel)) {
         if (ou_cond_wait_until(&f->changed, &f->lock, deadline))
             break;

@@ -336,19 +336,36 @@ static int apply_extents(struct spool_sidecar *s, const struct ou_json *line,
     return get_extents(ou_json_get(line, "extents"), true, &s->coming, err);
 }
 
-/* The bytes of @coming and all at and beyond @cut have changed: forget what said otherwise. */
+/*
+ * The bytes of @coming and all at and beyond @cut have changed: forget what said otherwise. While
+ * a version is being published its parts are what tells whether it was, so they only are marked.
+ */
 static void drop_parts(struct spool_upload_state *u, const struct extent_map *coming, uint64_t cut)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < u->part_count; i++) {
-        const struct spool_part *p = &u->parts[i];
+        struct spool_part *p = &u->parts[i];
         uint64_t end = p->offset + p->part.size;
         struct extent e;
 
-        if (end > cut || (extent_map_next(coming, p->offset, &e) && e.offset < end))
-            continue;
+        if (end > cut || (extent_map_next(coming, p->offset, &e) && e.offset < end)) {
+            if (!u->publishing)
+                continue;
+            p->stale = true;
+        }
         u->parts[kept++] = *p;
+    }
+    u->part_count = kept;
+}
+
+static void drop_stale_parts(struct spool_upload_state *u)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < u->part_count; i++) {
+        if (!u->parts[i].stale)
+            u->parts[kept++] = u->parts[i];
     }
     u->part_count = kept;
 }
@@ -546,6 +563,7 @@ static int apply_part(struct spool_sidecar *s, const struct ou_json *line,
         !ou_json_bool(line, "copy", &p.copy))
         return broken(err, "number");
     p.part.number = (unsigned)number;
+    (void)ou_json_bool(line, "stale", &p.stale);
     p.part.has_crc64 = ou_json_u64(line, "crc64", &p.part.crc64);
     if (s->doubtful || !*s->upload.upload_id)
         return 0; /* it has the bytes of a version that was left out */
@@ -581,6 +599,7 @@ static int take_back(struct spool_sidecar *s, struct ou_error *err)
         return r;
     extent_map_fini(&s->upload.moved);
     s->upload.publishing = false;
+    drop_stale_parts(&s->upload);
     return 0;
 }
 

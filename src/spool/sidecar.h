@@ -29,7 +29,8 @@
  *   initiating  key K, attr (its n), time, time_ns: Initiate is about to be sent
  *   upload      upload_id, attr (the n it was initiated with)
  *   part        number, offset, size, etag, copy (bool), crc64 if known: it is in the upload and
- *               has the bytes of the stable version of this place of the journal
+ *               has the bytes of the stable version of this place of the journal (with stale:
+ *               of the version of the publishing record that follows; compaction only)
  *   publishing  key K, version, size, attr: Put, Copy or Complete is about to be sent
  *   unpublished it was not, or is to be sent again: the changed ranges count as changed again
  *   forget      the upload id is dead
@@ -82,6 +83,8 @@ struct spool_part {
     struct oss_part part;
     uint64_t offset;
     bool copy;
+    bool
+        stale; /* its bytes are those of the version that is being published, not of the stable one */
 };
 
 /* A multipart upload, or the publishing request of any upload. Zeroed: none. */
@@ -91,7 +94,7 @@ struct spool_upload_state {
     struct timespec initiated;
     char upload_id[OSS_UPLOAD_ID_SIZE]; /* "": none */
     uint64_t attr;                      /* the attributes it was initiated with */
-    struct spool_part *parts;           /* of unchanged bytes only */
+    struct spool_part *parts;           /* of unchanged bytes, while not .publishing */
     size_t part_count, part_room;
     bool publishing;
     uint64_t version, size;  /* publishing: what */
@@ -183,7 +186,8 @@ void spool_record_rename(struct ou_buf *out, uint64_t seq, const char *key, bool
 void spool_record_initiating(struct ou_buf *out, const char *key, uint64_t attr,
                              struct timespec time);
 void spool_record_upload(struct ou_buf *out, const char *upload_id, uint64_t attr);
-void spool_record_part(struct ou_buf *out, const struct oss_part *part, uint64_t offset, bool copy);
+void spool_record_part(struct ou_buf *out, const struct oss_part *part, uint64_t offset, bool copy,
+                       bool stale);
 void spool_record_publishing(struct ou_buf *out, const char *key, uint64_t version, uint64_t size,
                              uint64_t attr);
 void spool_record_published(struct ou_buf *out, const char *etag, uint64_t size, uint64_t version,

@@ -180,12 +180,15 @@ void spool_record_upload(struct ou_buf *out, const char *upload_id, uint64_t att
     ou_buf_adds(out, "}");
 }
 
-void spool_record_part(struct ou_buf *out, const struct oss_part *part, uint64_t offset, bool copy)
+void spool_record_part(struct ou_buf *out, const struct oss_part *part, uint64_t offset, bool copy,
+                       bool stale)
 {
     ou_buf_addf(out, "{\"type\":\"part\",\"number\":%u,\"offset\":%" PRIu64 ",\"size\":%" PRIu64,
                 part->number, offset, part->size);
     put_bytes(out, "etag", part->etag);
     put_bool(out, "copy", copy);
+    if (stale)
+        put_bool(out, "stale", true);
     if (part->has_crc64)
         put_u64(out, "crc64", part->crc64);
     ou_buf_adds(out, "}");
@@ -267,7 +270,8 @@ static void put_upload(struct ou_buf *out, const struct spool_upload_state *u)
         ou_buf_adds(out, "\n");
     }
     for (size_t i = 0; i < u->part_count; i++) {
-        spool_record_part(out, &u->parts[i].part, u->parts[i].offset, u->parts[i].copy);
+        spool_record_part(out, &u->parts[i].part, u->parts[i].offset, u->parts[i].copy,
+                          u->parts[i].stale);
         ou_buf_adds(out, "\n");
     }
     if (u->publishing) {

@@ -37,11 +37,6 @@ struct spool_file *spool_upload_file(const struct spool_upload *up)
     return up->file;
 }
 
-bool spool_upload_let_out(const struct spool_upload *up)
-{
-    return up->let_out;
-}
-
 bool spool_upload_doomed(const struct spool_upload *up)
 {
     ou_lock_scope(&up->file->lock);
@@ -330,7 +325,13 @@ static bool key_is_free(struct spool_file *f)
     return claim != SPOOL_CLAIM_WAIT;
 }
 
-static void fill_resume(const struct spool_file *f, struct xfer_resume *resume,
+static struct xfer_plan_part plan_part(const struct spool_part *p)
+{
+    return (struct xfer_plan_part){
+        .number = p->part.number, .copy = p->copy, .offset = p->offset, .size = p->part.size};
+}
+
+static void fill_resume(const struct spool_file *f, bool with_stale, struct xfer_resume *resume,
                         struct oss_part **parts, struct xfer_plan_part **where)
 {
     const struct spool_upload_state *u = &f->s.upload;
@@ -344,15 +345,57 @@ static void fill_resume(const struct spool_file *f, struct xfer_resume *resume,
     if (!*parts || !*where)
         return; /* without them the local bytes are compared with the server's list */
     for (size_t i = 0; i < u->part_count; i++) {
-        (*parts)[i] = u->parts[i].part;
-        (*where)[i] = (struct xfer_plan_part){.number = u->parts[i].part.number,
-                                              .copy = u->parts[i].copy,
-                                              .offset = u->parts[i].offset,
-                                              .size = u->parts[i].part.size};
+        if (u->parts[i].stale && !with_stale)
+            continue;
+        (*parts)[resume->part_count] = u->parts[i].part;
+        (*where)[resume->part_count++] = plan_part(&u->parts[i]);
     }
     resume->parts = *parts;
     resume->where = *where;
-    resume->part_count = u->part_count;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct xfer_plan_part *x = a, *y = b;
+
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/*
+ * A version was being completed when the daemon died, and there is a newer one already. Which of
+ * the two the bucket has decides what the newer one differs from, so that is asked first: with
+ * the plan of the older one, which its recorded parts still tell. Return: 1 there it is, 0 no.
+ */
+static int plan_of_published(const struct spool_file *f, struct xfer_plan *plan,
+                             struct ou_error *err)
+{
+    const struct spool_upload_state *u = &f->s.upload;
+    uint64_t at = 0;
+
+    if (!u->publishing || !*u->upload_id || u->version == f->s.version || !u->part_count ||
+        strcmp(u->key, f->s.key) != 0)
+        return 0;
+    plan->parts = calloc(u->part_count, sizeof(*plan->parts));
+    if (!plan->parts)
+        return ou_error_set(err, ENOMEM, "resume the upload of %s", u->key);
+    for (size_t i = 0; i < u->part_count; i++)
+        plan->parts[i] = plan_part(&u->parts[i]);
+    qsort(plan->parts, u->part_count, sizeof(*plan->parts), by_number);
+    for (size_t i = 0; i < u->part_count; i++) {
+        if (plan->parts[i].number != i + 1 || plan->parts[i].offset != at ||
+            (plan->parts[i].copy && !f->s.base.present))
+            break;
+        at += plan->parts[i].size;
+    }
+    if (at != u->size) {
+        xfer_plan_fini(plan);
+        return 0;
+    }
+    plan->kind = XFER_PLAN_MULTIPART;
+    plan->size = u->size;
+    plan->part_size = plan->parts[0].size;
+    plan->count = u->part_count;
+    return 1;
 }
 
 static struct spool_upload *new_upload(struct spool_file *f, const char *key, struct ou_error *err)
@@ -384,17 +427,27 @@ static int start(struct spool_file *f, const char *key, struct ou_error *err)
     struct xfer_resume resume;
     struct xfer_upload_spec spec = {.plan = &plan, .ops = &spool_upload_ops};
     struct spool_upload *up = new_upload(f, key, err);
+    struct xfer_upload *handle;
+    bool older;
     int r;
 
     if (!up)
         return -ENOMEM;
-    r = spool_upload_plan(f, &plan, &up->uses_base, err);
+    r = plan_of_published(f, &plan, err);
+    older = r == 1;
+    if (older) {
+        up->version = f->s.upload.version;
+        up->size = f->s.upload.size;
+        up->uses_base = up->broken = true; /* its bytes may not be here any more */
+    } else if (r == 0) {
+        r = spool_upload_plan(f, &plan, &up->uses_base, err);
+    }
     if (r < 0) {
         spool_upload_free(up);
         return r;
     }
     up->kind = plan.kind;
-    fill_resume(f, &resume, &parts, &where);
+    fill_resume(f, older, &resume, &parts, &where);
     /* The engine counts an upload id that was being completed as published until it knows better. */
     up->let_out = resume.publishing && resume.upload_id && plan.kind == XFER_PLAN_MULTIPART;
     spec.key = key;
@@ -409,10 +462,13 @@ static int start(struct spool_file *f, const char *key, struct ou_error *err)
     ou_mutex_lock(&f->lock);
     f->up = up;
     ou_mutex_unlock(&f->lock);
-    r = xfer_upload_start(f->spool->engine, &spec, &up->handle, err);
+    r = xfer_upload_start(f->spool->engine, &spec, &handle, err);
     if (r == 0) {
+        ou_mutex_lock(&f->lock);
+        up->handle = handle;
+        ou_mutex_unlock(&f->lock);
         if (up->abort_only)
-            xfer_upload_cancel(up->handle);
+            xfer_upload_cancel(handle);
         return 0;
     }
     ou_mutex_lock(&f->lock);

@@ -20,9 +20,9 @@ struct spool_upload {
 
     struct spool_upload *next, **prev; /* spool->lock */
 
-    /* under the file's .lock: */
-    struct xfer_upload *handle;
-    uint64_t version, size; /* what is planned */
+    /* changes only under the file's .io and .lock both (.attr and .headers_attr: .lock): */
+    struct xfer_upload *handle; /* NULL for a moment at the start */
+    uint64_t version, size;     /* what is planned */
     enum xfer_plan_kind kind;
     uint64_t attr;         /* the attributes that the object will have */
     uint64_t headers_attr; /* the attributes that .headers were built from */

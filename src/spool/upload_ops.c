@@ -110,7 +110,7 @@ static int op_record(void *ctx, const struct xfer_event *event, struct ou_error 
         /* Under .io, under which stable points are made and told: see xfer_event_stale(). */
         if (xfer_event_stale(event))
             return 0;
-        spool_record_part(&line, event->part, event->where->offset, event->where->copy);
+        spool_record_part(&line, event->part, event->where->offset, event->where->copy, false);
         break;
     case XFER_EVENT_PUBLISHING:
         return 0; /* may_publish() has */
@@ -144,9 +144,11 @@ static int let_out(struct spool_upload *up, struct ou_error *err)
         r = spool_upload_replan(up, err);
         return r == -EBUSY ? 0 : r;
     }
+    ou_mutex_lock(&f->lock);
     if (up->kind != XFER_PLAN_MULTIPART)
         up->attr = f->s.attr_number;
     spool_record_publishing(&line, up->key, up->version, up->size, up->attr);
+    ou_mutex_unlock(&f->lock);
     /* With a base it must last: without it the object could not be told from a stranger's. */
     r = spool_file_record(f, &line, up->uses_base, err);
     if (r < 0)
@@ -163,6 +165,7 @@ static int op_may_publish(void *ctx, struct ou_error *err)
 {
     struct spool_upload *up = ctx;
     struct spool_file *f = up->file;
+    bool needs_base;
     int r;
 
     if (f->spool->config.conflict != SPOOL_CONFLICT_OVERWRITE) {
@@ -170,13 +173,27 @@ static int op_may_publish(void *ctx, struct ou_error *err)
         if (r < 0)
             return r;
     }
-    if (up->kind == XFER_PLAN_PUT && up->uses_base) {
+    ou_mutex_lock(&f->lock);
+    needs_base = up->kind == XFER_PLAN_PUT && up->uses_base;
+    ou_mutex_unlock(&f->lock);
+    if (needs_base) {
         r = spool_fetch_base(up, err);
         if (r < 0)
             return r;
     }
     ou_lock_scope(&f->io);
     return let_out(up, err);
+}
+
+/* Parts that were right for the version that was let out, and are not for the stable one. */
+static void touch_stale(struct spool_upload *up)
+{
+    const struct spool_upload_state *u = &up->file->s.upload;
+
+    for (size_t i = 0; i < u->part_count; i++) {
+        if (u->parts[i].stale)
+            xfer_upload_touch(up->handle, u->parts[i].offset, u->parts[i].part.size);
+    }
 }
 
 static void op_unpublished(void *ctx, bool maybe)
@@ -189,13 +206,15 @@ static void op_unpublished(void *ctx, bool maybe)
     ou_mutex_lock(&f->lock);
     up->let_out = false;
     up->broken = false;
-    (void)pthread_cond_broadcast(&f->changed);
     ou_mutex_unlock(&f->lock);
+    touch_stale(up);
     if (!maybe && spool_file_word(f, "unpublished", false, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);
     if (f->s.version != up->version && !up->canceled && !up->restart &&
         spool_upload_replan(up, &err) < 0 && err.errnum != EBUSY)
         ou_log_warn(OU_LOG_SPOOL, &err, "plan again key=%s", up->key); /* the gate asks again */
+    ou_lock_scope(&f->lock);
+    (void)pthread_cond_broadcast(&f->changed);
 }
 
 const struct xfer_upload_ops spool_upload_ops = {.read = op_read,
