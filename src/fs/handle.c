@@ -1,6 +1,7 @@
 /* Opening and closing; told in fs/handle.h. */
 #include "fs/handle.h"
 
+#include "base/log.h"
 #include "fs/reader.h"
 #include "fs/remove.h"
 #include "fs/resolve.h"
@@ -32,6 +33,11 @@ struct fs_handle *fs_handle_new(struct fs *fs, struct fs_inode *inode, struct sp
     ou_lock_scope(&fs->lock);
     inode->handles++;
     fs->open_files++;
+    h->next = fs->handles;
+    h->prev = &fs->handles;
+    if (h->next)
+        h->next->prev = &h->next;
+    fs->handles = h;
     return h;
 }
 
@@ -109,6 +115,14 @@ undo:
     return r;
 }
 
+static void forget_locked(struct fs *fs, struct fs_handle *h)
+{
+    *h->prev = h->next;
+    if (h->next)
+        h->next->prev = h->prev;
+    fs->open_files--;
+}
+
 int fs_release(struct fs *fs, struct fs_handle *h, struct ou_error *err)
 {
     struct fs_inode *inode = h->inode;
@@ -123,7 +137,7 @@ int fs_release(struct fs *fs, struct fs_handle *h, struct ou_error *err)
         reader = h->reader;
         h->reader = NULL;
         inode->handles--;
-        fs->open_files--;
+        forget_locked(fs, h);
         if (!inode->handles)
             doomed = fs_undoom_locked(fs, inode);
     }
@@ -138,4 +152,33 @@ int fs_release(struct fs *fs, struct fs_handle *h, struct ou_error *err)
     fs_unuse(fs, inode);
     free(h);
     return r;
+}
+
+static void give_up(struct fs *fs, struct fs_handle *h)
+{
+    {
+        ou_lock_scope(&fs->lock);
+        forget_locked(fs, h);
+    }
+    fs_reader_drop(fs, h->reader);
+    free(h);
+}
+
+void fs_handles_end(struct fs *fs, bool all_closed)
+{
+    for (;;) {
+        struct ou_error err = OU_ERROR_INIT;
+        struct fs_handle *h;
+
+        {
+            ou_lock_scope(&fs->lock);
+            h = fs->handles;
+        }
+        if (!h)
+            return;
+        if (h->writer && !all_closed && !atomic_load(&h->flushed))
+            give_up(fs, h);
+        else if (fs_release(fs, h, &err) < 0)
+            ou_log_error(OU_LOG_FS, &err, "release at the end");
+    }
 }

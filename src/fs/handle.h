@@ -12,6 +12,8 @@
 
 #include "fs/state.h"
 
+#include <stdatomic.h>
+
 struct fs_reader;
 
 struct fs_handle {
@@ -20,7 +22,9 @@ struct fs_handle {
     bool writer;
     bool append;
     struct fs_reader *reader; /* filesystem's lock; NULL until the first read */
-    uint64_t cloned; /* filesystem's lock; bytes asked for of a whole-file copy; see fs/io.h */
+    uint64_t cloned;     /* filesystem's lock; bytes asked for of a whole-file copy; see fs/io.h */
+    atomic_bool flushed; /* nothing was written by it since a flush; stands for itself */
+    struct fs_handle *next, **prev; /* filesystem's lock; fs->handles */
 };
 
 /**
@@ -36,6 +40,12 @@ struct fs_handle *fs_handle_new(struct fs *fs, struct fs_inode *inode, struct sp
                                 int flags);
 /** fs_release() - frees @handle; an error is that of the hand-over to the spool. */
 int fs_release(struct fs *fs, struct fs_handle *handle, struct ou_error *err);
+/**
+ * fs_handles_end() - the mount is gone and with it the releases that the kernel had not told yet
+ * @all_closed: it was unmounted, so nobody has a file open. Else handles that were written since
+ *              their last flush are given up: what they wrote is nobody's finished version.
+ */
+void fs_handles_end(struct fs *fs, bool all_closed);
 
 /**
  * fs_read() - up to @len bytes; short only at the end

@@ -14,6 +14,7 @@ ssize_t fs_write(struct fs *fs, struct fs_handle *h, const void *buf, size_t len
 
     if (!h->writer)
         return ou_error_set(err, EBADF, "write");
+    atomic_store(&h->flushed, false);
     if (h->append)
         n = spool_file_append(h->file, buf, len, call->cancel, err);
     else
@@ -52,6 +53,8 @@ int fs_flush(struct fs *fs, struct fs_handle *h, const struct fs_call *call, str
     r = trim_clone(fs, h, err);
     if (r == 0)
         r = spool_file_flush(h->file, err);
+    if (r == 0)
+        atomic_store(&h->flushed, true);
     if (r == 0 && fs->config.close == FS_COMPLETE_UPLOAD && spool_file_pending(h->file))
         r = spool_file_upload(h->file, 0, call->cancel, err);
     return r;
@@ -81,6 +84,7 @@ int fs_fallocate(struct fs *fs, struct fs_handle *h, int mode, uint64_t offset, 
     (void)fs;
     if (!h->writer)
         return ou_error_set(err, EBADF, "fallocate");
+    atomic_store(&h->flushed, false);
     return spool_file_allocate(h->file, mode, offset, size, err);
 }
 
@@ -149,6 +153,7 @@ ssize_t fs_copy_range(struct fs *fs, struct fs_handle *from, uint64_t from_offse
     if (from_offset != 0 || (size < whole && !kernel_limit(size)) || size_of(to->file) != 0)
         return ou_error_set(err, EOPNOTSUPP, "copy_file_range");
 
+    atomic_store(&to->flushed, false);
     r = fs_stage(fs, from->inode, &call, &source, err);
     if (r != 0)
         return r < 0 ? r : ou_error_set(err, EOPNOTSUPP, "copy_file_range");

@@ -9,10 +9,12 @@
 #include "fs/session.h"
 
 #include "base/log.h"
+#include "fs/handle.h"
 #include "fs/mountpoint.h"
 #include "fs/rename.h"
 #include "fs/request.h"
 #include "fs/resolve.h"
+#include "fs/stream.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -263,7 +265,8 @@ static int start_loop(struct fs *fs, pthread_t *thread, struct ou_error *err)
     return ou_thread_start(thread, "fuse", loop, fs, err);
 }
 
-static void wait_for_end(struct fs_session *s, pthread_t thread)
+/* Return: the loop ended because it was told to; else somebody has unmounted. */
+static bool wait_for_end(struct fs_session *s, pthread_t thread)
 {
     struct pollfd fds[2] = {{.fd = s->stop_fd, .events = POLLIN},
                             {.fd = s->done_fd, .events = POLLIN}};
@@ -272,7 +275,7 @@ static void wait_for_end(struct fs_session *s, pthread_t thread)
     for (;;) {
         (void)poll(fds, 2, stopping ? WAKE_AGAIN_MS : -1);
         if (fds[1].revents)
-            return;
+            return stopping;
         if (fds[0].revents || stopping) {
             stopping = true;
             fds[0].fd = -1;
@@ -293,6 +296,7 @@ int fs_run(struct fs *fs, unsigned threads, struct ou_error *err)
 {
     struct fs_session *s = fs->session;
     pthread_t thread;
+    bool stopped;
     int r;
 
     s->threads = threads ? threads : THREADS_DEFAULT;
@@ -301,13 +305,16 @@ int fs_run(struct fs *fs, unsigned threads, struct ou_error *err)
     r = start_loop(fs, &thread, err);
     if (r < 0)
         return r;
-    wait_for_end(s, thread);
+    stopped = wait_for_end(s, thread);
     (void)pthread_join(thread, NULL);
 
     /* No request comes any more; those in the pools are of no use to anybody now. */
     fs_running_cancel(s->running);
     fs_pool_drain(fs->requests);
     fs_pool_drain(fs->waits);
+    fs_streams_end(fs);
+    fs_handles_end(fs, !stopped && s->loop_result == 0);
+    fs_pool_drain(fs->requests); /* what the ended streams had under way */
     r = s->loop_result < 0 ? ou_error_set(err, -s->loop_result, "serve the mount") : 0;
     fuse_session_unmount(s->fuse);
     s->mounted = false;

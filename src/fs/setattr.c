@@ -41,8 +41,10 @@ static int set_size(struct spool_file *file, uint64_t size, struct fs_handle *ha
     struct ou_error ignored;
     int r;
 
-    if (handle && handle->file == file && handle->writer) /* its close is the hand-over */
+    if (handle && handle->file == file && handle->writer) { /* its close is the hand-over */
+        atomic_store(&handle->flushed, false);
         return spool_file_truncate(file, size, err);
+    }
     spool_file_open(file, true);
     r = spool_file_truncate(file, size, err);
     if (r < 0)

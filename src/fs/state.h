@@ -55,6 +55,8 @@ struct fs {
     struct fs_inode *doomed; /* unlinked, their objects deleted when the last handle closes */
     unsigned heads_ahead;    /* HEADs in advance, queued or under way */
     unsigned open_files, open_dirs;
+    struct fs_handle *handles; /* all that are open */
+    struct fs_stream *streams;
 
     struct ou_cancel *nowait;   /* always triggered: for calls that may not wait */
     struct fs_pool *requests;   /* calls that wait for a request or two */

@@ -44,8 +44,9 @@ struct mark {
 struct fs_stream {
     struct fs_inode *dir; /* in use */
     char flight[32];
-    struct ou_cancel *cancel; /* ends a prefetch */
-    unsigned refs;            /* filesystem's lock, all below */
+    struct ou_cancel *cancel;       /* ends a prefetch */
+    struct fs_stream *next, **prev; /* filesystem's lock, all below; fs->streams, till closed */
+    unsigned refs;
     bool closed;
     bool started;   /* .locals have been taken */
     bool read;      /* an entry has been told */
@@ -137,6 +138,11 @@ int fs_stream_open(struct fs *fs, uint64_t dir_id, struct fs_stream **stream, st
     (void)snprintf(s->flight, sizeof(s->flight), "D %p", (void *)s);
     ou_lock_scope(&fs->lock);
     fs->open_dirs++;
+    s->next = fs->streams;
+    s->prev = &fs->streams;
+    if (s->next)
+        s->next->prev = &s->next;
+    fs->streams = s;
     *stream = s;
     return 0;
 }
@@ -161,9 +167,27 @@ void fs_stream_close(struct fs *fs, struct fs_stream *s)
     {
         ou_lock_scope(&fs->lock);
         s->closed = true;
+        *s->prev = s->next;
+        if (s->next)
+            s->next->prev = s->prev;
     }
     ou_cancel_trigger(s->cancel);
     stream_unref(fs, s);
+}
+
+void fs_streams_end(struct fs *fs)
+{
+    for (;;) {
+        struct fs_stream *s;
+
+        {
+            ou_lock_scope(&fs->lock);
+            s = fs->streams;
+        }
+        if (!s)
+            return;
+        fs_stream_close(fs, s);
+    }
 }
 
 struct fs_inode *fs_stream_dir(const struct fs_stream *s)

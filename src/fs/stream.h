@@ -26,6 +26,8 @@ struct fs_stream;
 
 int fs_stream_open(struct fs *fs, uint64_t dir_id, struct fs_stream **stream, struct ou_error *err);
 void fs_stream_close(struct fs *fs, struct fs_stream *stream);
+/** fs_streams_end() - the mount is gone: closes all that are left; nothing else runs. */
+void fs_streams_end(struct fs *fs);
 struct fs_inode *fs_stream_dir(const struct fs_stream *stream);
 
 struct fs_name {
