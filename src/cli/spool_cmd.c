@@ -8,6 +8,7 @@
 #include "cli/control.h"
 #include "cli/mounts.h"
 #include "cli/render.h"
+#include "cli/rescue.h"
 #include "cli/session.h"
 #include "cli/spools.h"
 
@@ -19,7 +20,7 @@
 static const char usage[] =
     "usage: ossfs-up spool list [--json] [-o spool=DIR]\n"
     "       ossfs-up spool resume [MOUNTPOINT]          try parked files again now\n"
-    "       ossfs-up spool export ID... DIR [-o spool=DIR]   copy staged files out\n"
+    "       ossfs-up spool export [ID...] DIR [-o spool=DIR]   copy staged files out\n"
     "       ossfs-up spool discard ID... [--yes] [-o spool=DIR]   throw staged files away\n";
 
 struct words {
@@ -176,6 +177,10 @@ int cli_spool(int argc, char **argv)
         r = list(&w, &err);
     else if (r == 0 && strcmp(verb, "resume") == 0)
         r = resume(&w, &err);
+    else if (r == 0 && strcmp(verb, "export") == 0 && w.count > 0)
+        r = cli_rescue_export(w.spool, w.word, w.count - 1, w.word[w.count - 1], &err);
+    else if (r == 0 && strcmp(verb, "discard") == 0)
+        r = cli_rescue_discard(w.spool, w.word, w.count, w.yes, &err);
     else if (r == 0)
         known = false;
     words_fini(&w);

@@ -29,7 +29,8 @@ static void list_sidecar(int dirfd, const char *name, const char *id, const char
 {
     ou_auto(spool_sidecar_fini) struct spool_sidecar s = {0};
     struct ou_error err = OU_ERROR_INIT;
-    struct spool_listed item = {.id = id, .key = "", .state = "damaged", .error = ""};
+    struct spool_listed item = {
+        .id = id, .key = "", .state = "damaged", .error = "", .upload_id = ""};
 
     if (spool_sidecar_load(dirfd, name, boot, &s, NULL, &err) < 0) {
         if (err.errnum == ENOENT)
@@ -45,6 +46,7 @@ static void list_sidecar(int dirfd, const char *name, const char *id, const char
     item.state = state_of(dirfd, &s);
     item.size = s.size;
     item.error = s.failed.message;
+    item.upload_id = s.upload.upload_id;
     item.changed = (time_t)s.time;
     fn(ctx, &item);
 }
@@ -55,7 +57,8 @@ static void list_orphan(int dirfd, const char *name, const char *id, list_fn *fn
     struct spool_listed item = {.id = id,
                                 .key = "",
                                 .state = "damaged",
-                                .error = "data without a sidecar: its name is not known"};
+                                .error = "data without a sidecar: its name is not known",
+                                .upload_id = ""};
     struct stat st;
 
     (void)snprintf(sidecar, sizeof(sidecar), "%s" SPOOL_SIDECAR_SUFFIX, id);

@@ -248,4 +248,17 @@ struct spool_listed {
 int spool_list_dir(const char *dir, void (*fn)(void *ctx, const struct spool_listed *item),
                    void *ctx, struct ou_error *err);
 
+/**
+ * spool_export() - copy the staged file @id out of @dir (spool_dir()); changes nothing there
+ * @to:      a directory; the file appears below it under its key
+ * @path:    where it lies then; the caller frees it, also after a failure
+ * @missing: bytes that are only in the object it changes, zeros in the copy
+ *
+ * Return: 0; -EEXIST: the destination has such a file, it is left alone; -ENOENT: no such id.
+ */
+int spool_export(const char *dir, const char *id, const char *to, char **path, uint64_t *missing,
+                 struct ou_error *err);
+/** spool_discard() - throw the staged file @id away. -EBUSY: a daemon has the spool; -ENOENT: no such id. */
+int spool_discard(const char *dir, const char *id, struct ou_error *err);
+
 #endif
