@@ -469,3 +469,19 @@ def test_sigterm_unmounts_and_drains(make_mount, bucket):
     assert mount.terminate() == 0
     assert not mount.is_mounted()
     assert bucket.get("file") == b"text"
+
+
+def test_half_written_file_is_not_published_by_sigterm(make_mount, bucket):
+    mount = make_mount(settle="0").start()
+    (mount.path / "file").write_bytes(b"whole")
+    mount.sync()
+    with open(mount.path / "file", "r+b", 0) as file:
+        file.write(b"half")
+        assert mount.terminate() == 0
+        assert bucket.get("file") == b"whole"
+        with contextlib.suppress(OSError):  # the mount is gone
+            file.close()
+    mount.detach()
+    mount.start()
+    mount.sync()
+    assert bucket.get("file") == b"whole"
