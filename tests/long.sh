@@ -1,0 +1,15 @@
+#!/bin/sh
+# The long campaigns, which the normal run has in small: sh tests/long.sh [PYTEST ARGUMENTS]
+#
+#   OSSUP_BUILD_DIR   a build with its tests; default: build/plain in the clone
+#
+# A test belongs to it that is marked skipif("OSSUP_LONG" not in os.environ).
+set -eu
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+OSSUP_BUILD_DIR=${OSSUP_BUILD_DIR:-$here/build/plain}
+OSSUP_LONG=1
+export OSSUP_BUILD_DIR OSSUP_LONG
+
+cd "$here/tests/integration"
+exec /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -k long "$@"
