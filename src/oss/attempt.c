@@ -175,12 +175,26 @@ static int refused(struct oss_attempt *a, struct ou_error *err)
     return oss_error_refused(err, a->rq->what, a->reply->http.status, &a->refusal);
 }
 
+/*
+ * OSS gives each answer an id. A 2xx without comes from somebody else (a hotel's login page, a
+ * proxy), and nothing was stored. Bytes of an object are exempt: their range and ETag were
+ * checked, and a cache in between may have taken the id away.
+ */
+static int check_origin(const struct oss_attempt *a, struct ou_error *err)
+{
+    if (a->rq->write || oss_http_header(&a->reply->http, "x-oss-request-id"))
+        return 0;
+    return oss_xml_bad(err, "HTTP %d from something that is not OSS", a->reply->http.status);
+}
+
 /* A 2xx is a success when the operation can use it; it may even be an <Error>. */
 static int accept_reply(struct oss_attempt *a, struct ou_error *err)
 {
     struct oss_request *rq = a->rq;
-    int r = check_crc(rq, a->reply, err);
+    int r = check_origin(a, err);
 
+    if (r == 0)
+        r = check_crc(rq, a->reply, err);
     if (r == 0 && rq->accept)
         r = rq->accept(rq, a->reply, err);
     if (r >= 0)

@@ -19,26 +19,30 @@ enum oss_addressing { OSS_ADDRESS_AUTO, OSS_ADDRESS_PATH, OSS_ADDRESS_VIRTUAL, O
 enum oss_sign_choice { OSS_SIGN_AUTO, OSS_SIGN_CHOICE_V1, OSS_SIGN_CHOICE_V4 };
 
 struct oss_config { /* copied by oss_client_new() */
-    const char *endpoint; /* "oss-cn-hangzhou.aliyuncs.com", "http://127.0.0.1:9000"; https unless http:// */
-    const char *region;   /* NULL: from the endpoint's name; unknown then: V1 */
+    const char *
+        endpoint; /* "oss-cn-hangzhou.aliyuncs.com", "http://127.0.0.1:9000"; https unless http:// */
+    const char *region; /* NULL: from the endpoint's name; unknown then: V1 */
     const char *bucket;
     enum oss_addressing addressing;
     enum oss_sign_choice sign;
-    unsigned connections;        /* requests in flight at once; 0: 16 */
-    uint64_t connect_timeout_ms; /* 0: 10 s */
-    uint64_t idle_timeout_ms;    /* no byte either way for so long: give up; 0: 60 s */
+    unsigned connections;          /* requests in flight at once; 0: 16 */
+    uint64_t connect_timeout_ms;   /* 0: 10 s */
+    uint64_t idle_timeout_ms;      /* no byte either way for so long: give up; 0: 60 s */
     uint64_t limit_up, limit_down; /* bytes per second, whole client; 0: none */
-    uint64_t traffic_limit;      /* x-oss-traffic-limit, bits per second, per request; 0: none */
+    uint64_t traffic_limit;        /* x-oss-traffic-limit, bits per second, per request; 0: none */
     bool requester_pays;
     const char *storage_class, *sse, *sse_key_id; /* defaults for writes; NULL: the bucket's */
-    const char *cacert; /* PEM file; NULL: the system's */
+    const char *cacert;                           /* PEM file; NULL: the system's */
     bool no_verify;
     const char *user_agent;
 };
 
 struct oss_client;
 
-/** oss_client_new() - checks the configuration (one sentence each); contacts nobody. @chain is borrowed. */
+/**
+ * oss_client_new() - checks the configuration (one sentence each); contacts nobody
+ * @chain: borrowed; NULL: requests go unsigned, for public buckets
+ */
 int oss_client_new(const struct oss_config *config, struct oss_cred_chain *chain,
                    struct oss_client **client, struct ou_error *err);
 /** oss_client_free() - no operation may be running. */
@@ -56,6 +60,11 @@ struct oss_call {
      * 0: the client's request_timeout from now. OSS_ONE_ATTEMPT: no retry at all, for
      * callers with a schedule of their own (the transfer engine); a refused token or a
      * skewed clock is still mended and the request repeated once.
+     *
+     * An attempt that is on its way is cut off at the deadline, too, unless it is moving bytes:
+     * then it may take as long beyond as its size needs at 16 KB/s. Complete and copies, for
+     * which OSS may be silent for minutes, have five times the default deadline and five
+     * times idle_timeout.
      */
     uint64_t deadline_ms;
     struct ou_cancel *cancel; /* -EINTR soon after it is triggered; NULL: none */
@@ -72,7 +81,13 @@ struct oss_client_stats {
 };
 void oss_client_stats(struct oss_client *client, struct oss_client_stats *out);
 
-/* -- what an error means (oss/errors.c: one table) -- */
+/*
+ * -- what an error means (oss/errors.c: one table) --
+ *
+ * ou_error.code is OSS's, or one of ours where no reply of OSS was there or fit to be used:
+ * HostNotFound ConnectFailed TlsFailed TlsRefused ConnectionLost Timeout BadReply CrcMismatch.
+ * "" with http_status 0 is a failure on this side: memory, -EINTR, a callback's own.
+ */
 enum oss_verdict {
     OSS_RETRY,    /* a repetition can help: network, 5xx, throttling, broken replies */
     OSS_THROTTLE, /* likewise, and send less */

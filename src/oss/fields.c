@@ -122,6 +122,14 @@ void oss_fields_written(const struct oss_http_reply *reply, struct oss_written *
     get(reply, "x-oss-request-id", out->request_id, sizeof(out->request_id));
 }
 
+int oss_fields_accept_written(struct oss_request *rq, struct oss_reply *reply, struct ou_error *err)
+{
+    struct oss_written *out = rq->ctx;
+
+    oss_fields_written(&reply->http, out);
+    return out->etag[0] ? 0 : oss_xml_bad(err, "a write without an ETag");
+}
+
 static bool keep(const struct oss_http_reply *reply, const char *name, char **out)
 {
     const char *value = oss_http_header(reply, name);
@@ -184,8 +192,8 @@ int oss_fields_object(const struct oss_http_reply *reply, struct oss_object *out
 
     if (!get_size(reply, &o.size))
         return oss_xml_bad(err, "it does not tell the object's size");
-    if (etag && !oss_xml_etag(o.etag, etag))
-        return oss_xml_bad(err, "its ETag is too long");
+    if (!etag || !oss_xml_etag(o.etag, etag))
+        return oss_xml_bad(err, "an object without a usable ETag");
     o.has_crc64 = get_crc64(reply, &o.crc64);
     if (modified)
         (void)ou_parse_http_date(modified, &o.last_modified.tv_sec);

@@ -24,6 +24,9 @@ void oss_fields_source(const struct oss_client *c, struct oss_request *rq, const
 /** oss_fields_object() - what a HEAD or GET reply tells; @out is filled only on success. */
 int oss_fields_object(const struct oss_http_reply *reply, struct oss_object *out,
                       struct ou_error *err);
+/** oss_fields_accept_written() - an .accept for writes: what was stored has an ETag. @rq->ctx: struct oss_written. */
+int oss_fields_accept_written(struct oss_request *rq, struct oss_reply *reply,
+                              struct ou_error *err);
 /** oss_fields_written() - what a write's reply tells. */
 void oss_fields_written(const struct oss_http_reply *reply, struct oss_written *out);
 

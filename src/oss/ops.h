@@ -50,7 +50,9 @@ int oss_head_object(struct oss_client *c, const struct oss_call *call, const cha
  * @if_match: ETag the object must have (NULL: any); it changed: -ESTALE
  * @out:      may be NULL
  *
- * A 200 to a range, a wrong Content-Range or a wrong length never reaches the sink.
+ * A 200 to a range, a wrong Content-Range or a wrong length never reaches the sink. An object that
+ * ends before the range does is -ESTALE, too. A whole object (@offset 0, @size all of it) is compared
+ * with its CRC-64 once it has passed: -EIO, code "CrcMismatch".
  */
 int oss_get_object(struct oss_client *c, const struct oss_call *call, const char *key,
                    uint64_t offset, uint64_t size, const char *if_match,
@@ -75,9 +77,8 @@ int oss_delete_objects(struct oss_client *c, const struct oss_call *call, const 
  * -EFBIG: too large for one request, use parts. -ENOENT: no source.
  */
 int oss_copy_object(struct oss_client *c, const struct oss_call *call, const char *source_key,
-                    const char *if_match, const char *key,
-                    const struct oss_object_headers *headers, struct oss_written *out,
-                    struct ou_error *err);
+                    const char *if_match, const char *key, const struct oss_object_headers *headers,
+                    struct oss_written *out, struct ou_error *err);
 
 /* -- multipart -- */
 /** oss_initiate_upload() - not repeated after a lost answer (it may have made an id): OSS_RETRY is the caller's. */
@@ -125,8 +126,8 @@ int oss_bucket_info(struct oss_client *c, const struct oss_call *call, struct os
 /* -- the rest of the client (issue: completeness) -- */
 int oss_append_object(struct oss_client *c, const struct oss_call *call, const char *key,
                       uint64_t position, const struct oss_object_headers *headers,
-                      const struct oss_body *body, uint64_t *next_position,
-                      struct oss_written *out, struct ou_error *err);
+                      const struct oss_body *body, uint64_t *next_position, struct oss_written *out,
+                      struct ou_error *err);
 int oss_put_symlink(struct oss_client *c, const struct oss_call *call, const char *key,
                     const char *target_key, const struct oss_object_headers *headers,
                     struct ou_error *err);

@@ -70,6 +70,7 @@ int oss_upload_part(struct oss_client *c, const struct oss_call *call, const cha
 {
     ou_auto(oss_request_fini) struct oss_request rq = {.op = ""};
     ou_auto(oss_reply_fini) struct oss_reply reply = {.crc64 = 0};
+    struct oss_written written;
     char text[16];
     int r = init_part(&rq, "upload part", key, upload_id, number, text, err);
 
@@ -79,10 +80,12 @@ int oss_upload_part(struct oss_client *c, const struct oss_call *call, const cha
         return ou_error_set(err, EFBIG, "%s", rq.what);
     rq.body = body;
     rq.check_crc = true;
+    rq.accept = oss_fields_accept_written;
+    rq.ctx = &written;
     oss_fields_traffic(c, &rq);
     r = oss_request_run(c, call, &rq, &reply, err);
     if (r == 0 && out)
-        oss_fields_written(&reply.http, out);
+        *out = written;
     return r;
 }
 

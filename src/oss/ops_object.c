@@ -8,22 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int run_for_written(struct oss_client *c, const struct oss_call *call,
-                           struct oss_request *rq, struct oss_written *out, struct ou_error *err)
-{
-    ou_auto(oss_reply_fini) struct oss_reply reply = {.crc64 = 0};
-    int r = oss_request_run(c, call, rq, &reply, err);
-
-    if (r == 0 && out)
-        oss_fields_written(&reply.http, out);
-    return r;
-}
-
 int oss_put_object(struct oss_client *c, const struct oss_call *call, const char *key,
                    const struct oss_object_headers *headers, const struct oss_body *body,
                    struct oss_written *out, struct ou_error *err)
 {
     ou_auto(oss_request_fini) struct oss_request rq;
+    ou_auto(oss_reply_fini) struct oss_reply reply = {.crc64 = 0};
+    struct oss_written written;
     int r = oss_request_init(&rq, "put", "PUT", key, 0, err);
 
     if (r < 0)
@@ -33,11 +24,16 @@ int oss_put_object(struct oss_client *c, const struct oss_call *call, const char
     rq.has_body = true;
     rq.body = body;
     rq.check_crc = true;
+    rq.accept = oss_fields_accept_written;
+    rq.ctx = &written;
     r = oss_fields_add(c, &rq, headers, err);
     if (r < 0)
         return r;
     oss_fields_traffic(c, &rq);
-    return run_for_written(c, call, &rq, out, err);
+    r = oss_request_run(c, call, &rq, &reply, err);
+    if (r == 0 && out)
+        *out = written;
+    return r;
 }
 
 /* A HEAD's answer must be usable before it counts. */

@@ -13,16 +13,17 @@
 #include <stdint.h>
 #include <time.h>
 
-#define OSS_KEY_MAX          1023u /* bytes of UTF-8 */
-#define OSS_META_MAX         8192u /* user metadata: names and values together */
-#define OSS_LIST_MAX         1000u /* entries of a listing page, of a delete batch */
-#define OSS_PART_NUMBER_MAX  10000u
-#define OSS_PART_SIZE_MIN    (UINT64_C(100) << 10) /* the last part may be smaller */
-#define OSS_PART_SIZE_MAX    (UINT64_C(5) << 30)
-#define OSS_PUT_MAX          (UINT64_C(5) << 30)
-#define OSS_COPY_OBJECT_SAFE (UINT64_C(1) << 30) /* above: UploadPartCopy (a copy onto itself has no limit) */
-#define OSS_ETAG_SIZE        80
-#define OSS_UPLOAD_ID_SIZE   128
+#define OSS_KEY_MAX         1023u /* bytes of UTF-8 */
+#define OSS_META_MAX        8192u /* user metadata: names and values together */
+#define OSS_LIST_MAX        1000u /* entries of a listing page, of a delete batch */
+#define OSS_PART_NUMBER_MAX 10000u
+#define OSS_PART_SIZE_MIN   (UINT64_C(100) << 10) /* the last part may be smaller */
+#define OSS_PART_SIZE_MAX   (UINT64_C(5) << 30)
+#define OSS_PUT_MAX         (UINT64_C(5) << 30)
+#define OSS_COPY_OBJECT_SAFE                                                                       \
+    (UINT64_C(1) << 30) /* above: UploadPartCopy (a copy onto itself has no limit) */
+#define OSS_ETAG_SIZE      80
+#define OSS_UPLOAD_ID_SIZE 128
 
 /* x-oss-meta-NAME: value. Names lower case without the prefix; values as on the wire. */
 struct oss_meta {
@@ -36,7 +37,7 @@ struct oss_object_headers {
     const char *cache_control, *content_disposition, *content_encoding, *expires; /* NULL: none */
     const struct oss_meta *meta;
     size_t meta_count;
-    const char *storage_class;   /* NULL: the client's default, else the bucket's */
+    const char *storage_class;    /* NULL: the client's default, else the bucket's */
     const char *sse, *sse_key_id; /* NULL: the client's default */
     bool forbid_overwrite;
 };
@@ -54,7 +55,7 @@ struct oss_object {
     char restore[96];       /* x-oss-restore, "" if absent */
     char version_id[128];   /* "" outside versioned buckets */
     char *cache_control, *content_disposition, *content_encoding, *expires; /* NULL: none */
-    struct oss_meta *meta; /* owned strings */
+    struct oss_meta *meta;                                                  /* owned strings */
     size_t meta_count;
 };
 void oss_object_fini(struct oss_object *o);
