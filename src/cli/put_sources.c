@@ -265,19 +265,20 @@ void cli_put_sources_measure(const struct cli_put_args *args, uint64_t *files, u
 {
     struct cli_put_sources *s = NULL;
     struct ou_error ignored = OU_ERROR_INIT;
-    struct cli_put_source source;
-    int r = cli_put_sources_new(args, &s, &ignored);
+    int r;
 
     *files = *bytes = 0;
-    while (s && (r = cli_put_sources_next(s, &source, &ignored)) != 0) {
+    if (cli_put_sources_new(args, &s, &ignored) < 0)
+        return;
+    do {
+        struct cli_put_source source = {0};
         struct stat st;
 
-        if (r < 0)
-            continue;
-        ++*files;
+        r = cli_put_sources_next(s, &source, &ignored);
+        *files += r > 0;
         if (source.path && stat(source.path, &st) == 0)
             *bytes += (uint64_t)st.st_size;
         cli_put_source_fini(&source);
-    }
+    } while (r != 0);
     cli_put_sources_free(s);
 }
