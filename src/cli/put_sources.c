@@ -268,7 +268,7 @@ void cli_put_sources_measure(const struct cli_put_args *args, uint64_t *files, u
     int r;
 
     *files = *bytes = 0;
-    if (cli_put_sources_new(args, &s, &ignored) < 0)
+    if (cli_put_sources_new(args, &s, &ignored) < 0 || !s)
         return;
     do {
         struct cli_put_source source = {0};

@@ -28,7 +28,7 @@ static void a_line_says_how_far_how_fast_how_long(void **state)
                         "[=====>              ]  25%  250.0 MiB of 1000.0 MiB  10.0 MiB/s  "
                         "1:15 left  2 of 17 files");
     assert_string_equal(line(&one, 10.0 * (double)MIB, 60),
-                        "25%  250.0 MiB of 1000.0 MiB  10.0 MiB/s  1:15 left");
+                        " 25%  250.0 MiB of 1000.0 MiB  10.0 MiB/s  1:15 left");
 }
 
 static void it_never_is_wider_than_the_terminal(void **state)
