@@ -27,7 +27,6 @@ struct fs_handle *fs_handle_new(struct fs *fs, struct fs_inode *inode, struct sp
     h->inode = inode;
     h->file = file;
     h->writer = writes(flags);
-    h->append = (flags & O_APPEND) != 0;
     if (file)
         spool_file_open(file, h->writer);
     ou_lock_scope(&fs->lock);

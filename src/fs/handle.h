@@ -20,7 +20,6 @@ struct fs_handle {
     struct fs_inode *inode;  /* in use */
     struct spool_file *file; /* NULL: reads an object that nobody had staged */
     bool writer;
-    bool append;
     struct fs_reader *reader; /* filesystem's lock; NULL until the first read */
     uint64_t cloned;     /* filesystem's lock; bytes asked for of a whole-file copy; see fs/io.h */
     atomic_bool flushed; /* nothing was written by it since a flush; stands for itself */

@@ -8,14 +8,14 @@
 #include <unistd.h>
 
 ssize_t fs_write(struct fs *fs, struct fs_handle *h, const void *buf, size_t len, uint64_t offset,
-                 const struct fs_call *call, struct ou_error *err)
+                 bool append, const struct fs_call *call, struct ou_error *err)
 {
     ssize_t n;
 
     if (!h->writer)
         return ou_error_set(err, EBADF, "write");
     atomic_store(&h->flushed, false);
-    if (h->append)
+    if (append)
         n = spool_file_append(h->file, buf, len, call->cancel, err);
     else
         n = spool_file_write(h->file, buf, len, offset, call->cancel, err);

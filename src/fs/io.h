@@ -9,9 +9,13 @@
 
 #include "fs/handle.h"
 
-/** fs_write() - all of @len, or negative; FS_READ_MUST_WAIT. O_APPEND writes at the end of the moment. */
+/**
+ * fs_write() - all of @len, or negative; FS_READ_MUST_WAIT
+ * @append: at the end of the moment, not at @offset. It comes with each write: fcntl(2) changes
+ *          O_APPEND, and pages of a mapping go where they belong in any case.
+ */
 ssize_t fs_write(struct fs *fs, struct fs_handle *handle, const void *buf, size_t len,
-                 uint64_t offset, const struct fs_call *call, struct ou_error *err);
+                 uint64_t offset, bool append, const struct fs_call *call, struct ou_error *err);
 /** fs_flush() - close(2): what was written cannot be lost by a crash; with close=upload it is in the bucket. */
 int fs_flush(struct fs *fs, struct fs_handle *handle, const struct fs_call *call,
              struct ou_error *err);

@@ -121,7 +121,8 @@ static void op_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence,
 static int run_write(struct fs *fs, struct fs_op *op, const struct fs_call *call,
                      struct ou_error *err)
 {
-    ssize_t n = fs_write(fs, op->handle, op->data, op->size, op->offset, call, err);
+    bool append = (op->flags & O_APPEND) != 0;
+    ssize_t n = fs_write(fs, op->handle, op->data, op->size, op->offset, append, call, err);
 
     if (n == FS_READ_MUST_WAIT)
         return FS_MUST_WAIT;
@@ -148,6 +149,7 @@ static void op_write(fuse_req_t req, fuse_ino_t id, const char *buf, size_t size
                                   .data = buf,
                                   .size = size,
                                   .offset = (uint64_t)offset,
+                                  .flags = fi->writepage ? 0 : fi->flags, /* as they are now */
                                   .handle = handle_of(fi)});
 }
 
