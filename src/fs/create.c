@@ -56,6 +56,7 @@ static int birth_locked(struct fs *fs, struct birth *b, const char *name, mode_t
     b->absent = fs_listing_find(&b->parent->dir->listing, name, ou_now_ms(), UINT64_MAX, &found) ==
                     FS_ABSENT &&
                 !spool_is_deleted(fs->spool, b->key);
+    fs_gone_remove(&fs->gone, b->key);
     if (fs_replaced_locked(fs, b->key))
         b->absent = false;
     fs_stat_locked(fs, b->parent, &st);
@@ -122,6 +123,13 @@ static int give_birth(struct fs *fs, uint64_t parent_id, const char *name, mode_
     if (r < 0)
         return r;
     r = spool_create(fs->spool, b.key, &b.attr, b.absent, file, err);
+    if (r == -EEXIST && spool_find(fs->spool, b.key, file)) {
+        /* Published and removed since; the spool has not let go of it yet. */
+        r = spool_file_pending(*file) ? -EEXIST : spool_file_unlink(*file, err);
+        spool_file_unref(*file);
+        if (r == 0)
+            r = spool_create(fs->spool, b.key, &b.attr, false, file, err);
+    }
     if (r == 0) {
         r = born(fs, &b, name, *file, inode, err);
         if (r < 0) {

@@ -96,9 +96,46 @@ static void land(struct fs *fs, const char *flight)
     fs_flight_land(&fs->flights, flight);
 }
 
-static void install(struct fs *fs, struct fs_inode *dir, struct fs_segment *segment)
+/* Is a delete of @key under way, or was it when a LIST began that shows it? (fs/gone.h) */
+static bool deleted_locked(struct fs *fs, const char *key, bool is_dir, uint64_t begun_ms)
+{
+    struct fs_gone_key *gone = fs_gone_find(&fs->gone, key);
+    bool deleting = spool_is_deleted(fs->spool, key) || (!is_dir && fs_doomed_locked(fs, key));
+
+    if (!gone)
+        return deleting;
+    if (!deleting && gone->subtree && !gone->confirmed_ms) {
+        struct spool_pending pending = {.deletes = 0};
+
+        spool_pending(fs->spool, key, &pending);
+        deleting = pending.deletes > 0;
+    }
+    return fs_gone_hides(gone, deleting, begun_ms, ou_now_ms());
+}
+
+/* A LIST shows what this mount has deleted until OSS has confirmed it: such names do not get in. */
+static void hide_deleted_locked(struct fs *fs, const char *dir_key, struct fs_segment *segment)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < segment->count; i++) {
+        char *position = segment->entries[i].position;
+        size_t len = strlen(position);
+        ou_autofree char *key = len ? fs_key_join(dir_key, position, false) : NULL;
+
+        if (key && deleted_locked(fs, key, position[len - 1] == '/', segment->begun_ms))
+            free(position);
+        else
+            segment->entries[kept++] = segment->entries[i];
+    }
+    segment->count = kept;
+}
+
+static void install(struct fs *fs, struct fs_inode *dir, const char *dir_key,
+                    struct fs_segment *segment)
 {
     ou_lock_scope(&fs->lock);
+    hide_deleted_locked(fs, dir_key, segment);
     fs_listing_install(&dir->dir->listing, segment);
 }
 
@@ -106,8 +143,7 @@ static void change(struct fs *fs, struct fs_inode *parent, const char *name, enu
                    const struct fs_version *version)
 {
     ou_lock_scope(&fs->lock);
-    fs_listing_change(&parent->dir->listing, name, state, version, FS_UNKNOWN, ou_now_ms(),
-                      fs_trust_until(fs));
+    fs_listing_change(&parent->dir->listing, name, state, version, ou_now_ms(), fs_trust_until(fs));
 }
 
 /* -- LIST -- */
@@ -158,7 +194,7 @@ static int name_flight(struct fs *fs, struct fs_inode *parent, const char *name,
     segment = fs_segment_new(&page, dir, NULL, name, begun_ms, fs_trust_until(fs), err);
     if (!segment)
         return -ENOMEM;
-    install(fs, parent, segment);
+    install(fs, parent, dir, segment);
     return 0;
 }
 
@@ -201,7 +237,7 @@ int fs_fetch_below(struct fs *fs, struct fs_inode *parent, const char *name,
     segment = fs_segment_new(&told, dir, NULL, position, begun_ms, fs_trust_until(fs), err);
     if (!segment)
         return -ENOMEM;
-    install(fs, parent, segment);
+    install(fs, parent, dir, segment);
     return 0;
 }
 
@@ -246,6 +282,7 @@ int fs_fetch_page(struct fs *fs, struct fs_inode *dir, const char *after, const 
         page.next_token = NULL;
     }
     ou_lock_scope(&fs->lock);
+    hide_deleted_locked(fs, key, segment);
     page_told_locked(dir, segment);
     if (out)
         *out = fs_segment_ref(segment);
@@ -308,7 +345,7 @@ static int head_flight(struct fs *fs, struct fs_inode *parent, const char *name,
     if (seen && seen->link)
         shown = *seen;
     else if (!seen || !fs_version_same(&version, seen)) /* it changed after the listing */
-        fs_listing_change(&parent->dir->listing, name, FS_FILE, &version, FS_UNKNOWN, ou_now_ms(),
+        fs_listing_change(&parent->dir->listing, name, FS_FILE, &version, ou_now_ms(),
                           fs_trust_until(fs));
     e = fs_attrs_put(&fs->tree.attrs, key, &shown, &version, &attr, err);
     return e < 0 ? e : 1;

@@ -89,6 +89,7 @@ void fs_free(struct fs *fs)
     fs_renames_close(fs->renames);
     fs_tree_fini(&fs->tree);
     fs_flights_fini(&fs->flights);
+    fs_gone_fini(&fs->gone);
     ou_cancel_unref(fs->nowait);
     ou_mutex_fini(&fs->lock);
     free(fs->control_path);

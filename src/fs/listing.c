@@ -200,8 +200,7 @@ void fs_listing_forget(struct fs_listing *l, const char *name)
 }
 
 void fs_listing_change(struct fs_listing *l, const char *name, enum fs_known state,
-                       const struct fs_version *version, enum fs_known deleting, uint64_t now_ms,
-                       uint64_t until_ms)
+                       const struct fs_version *version, uint64_t now_ms, uint64_t until_ms)
 {
     struct fs_change *c = fs_listing_changed(l, name);
     size_t len = strlen(name);
@@ -221,7 +220,6 @@ void fs_listing_change(struct fs_listing *l, const char *name, enum fs_known sta
     }
     order_in(l, c);
     c->state = state;
-    c->deleting = deleting;
     c->changed_ms = now_ms;
     c->until_ms = until_ms;
     c->version = version ? *version : (struct fs_version){.size = 0};
@@ -229,13 +227,6 @@ void fs_listing_change(struct fs_listing *l, const char *name, enum fs_known sta
         change_dropped(l, l->oldest_change);
         change_free(l, l->oldest_change);
     }
-}
-
-void fs_listing_deleted(struct fs_change *c, uint64_t now_ms, uint64_t until_ms)
-{
-    c->deleting = FS_UNKNOWN;
-    c->changed_ms = now_ms;
-    c->until_ms = until_ms;
 }
 
 void fs_listing_fini(struct fs_listing *l)
@@ -323,7 +314,7 @@ enum fs_known fs_listing_find(const struct fs_listing *l, const char *name, uint
             uint64_t both = min_u64(file.segment->until_ms, dir.segment->until_ms);
 
             until_ms = both > until_ms ? both : until_ms;
-        } else if (now_ms >= until_ms && c->changed_ms < since_ms && !c->deleting) {
+        } else if (now_ms >= until_ms && c->changed_ms < since_ms) {
             return FS_UNKNOWN;
         }
         return answer_change(c, until_ms, out);

@@ -77,8 +77,6 @@ struct fs_change {
     struct fs_link link;
     struct fs_change *older, *newer;
     enum fs_known state; /* FS_ABSENT, FS_FILE or FS_DIR */
-    enum fs_known
-        deleting; /* ABSENT, and the bucket may still show this: see fs_listing_deleted() */
     uint64_t changed_ms;
     uint64_t until_ms;
     struct fs_version version; /* of an FS_FILE */
@@ -107,23 +105,14 @@ void fs_listing_drop(struct fs_listing *l);
 /**
  * fs_listing_change() - this mount has made, replaced or removed @name
  * @version:  of an FS_FILE, else NULL
- * @deleting: FS_FILE, FS_DIR: deletes of that are journalled and not confirmed; else FS_UNKNOWN
  *
  * -ENOMEM is swallowed: the segments are dropped instead, so that nothing wrong is believed.
  */
 void fs_listing_change(struct fs_listing *l, const char *name, enum fs_known state,
-                       const struct fs_version *version, enum fs_known deleting, uint64_t now_ms,
-                       uint64_t until_ms);
+                       const struct fs_version *version, uint64_t now_ms, uint64_t until_ms);
 /** fs_listing_forget() - no longer sure about @name: ask the bucket. */
 void fs_listing_forget(struct fs_listing *l, const char *name);
 struct fs_change *fs_listing_changed(const struct fs_listing *l, const char *name);
-/**
- * fs_listing_deleted() - called with what the spool says about a change that is .deleting
- *
- * Once the delete is confirmed the change counts as made just now: a LIST that began
- * before this moment may still show the name.
- */
-void fs_listing_deleted(struct fs_change *c, uint64_t now_ms, uint64_t until_ms);
 
 struct fs_found {
     const struct fs_version *version; /* of an FS_FILE; borrowed from the listing */

@@ -102,8 +102,9 @@ static int victim(struct fs *fs, uint64_t parent_id, const char *name, const str
 static void gone_locked(struct fs *fs, struct fs_inode *parent, struct fs_inode *inode,
                         const char *key)
 {
-    fs_listing_change(&parent->dir->listing, inode->name, FS_ABSENT, NULL,
-                      inode->dir ? FS_DIR : FS_FILE, ou_now_ms(), fs_trust_until(fs));
+    fs_listing_change(&parent->dir->listing, inode->name, FS_ABSENT, NULL, ou_now_ms(),
+                      fs_trust_until(fs));
+    fs_gone_add(&fs->gone, key, inode->dir != NULL, ou_now_ms());
     fs_attrs_remove(&fs->tree.attrs, key);
     fs_touch_locked(parent);
     fs_inode_unlink(&fs->tree, inode);
@@ -115,7 +116,7 @@ static int remove_object(struct fs *fs, struct fs_inode *parent, struct fs_inode
 {
     struct spool_file *file = NULL;
     ou_autofree char *key = NULL;
-    bool doom;
+    bool doom, held;
     int r;
 
     {
@@ -134,7 +135,8 @@ static int remove_object(struct fs *fs, struct fs_inode *parent, struct fs_inode
             return 0;
         }
     }
-    if (fs_stage_held(fs, inode, &file))
+    held = fs_stage_held(fs, inode, &file);
+    if (held || spool_find(fs->spool, key, &file)) /* it may have been unstaged a moment ago */
         r = spool_file_unlink(file, err);
     else if (!inode->dir || inode->has_remote || !inode->dir->marker_known ||
              inode->dir->has_marker)
@@ -143,8 +145,10 @@ static int remove_object(struct fs *fs, struct fs_inode *parent, struct fs_inode
         ou_lock_scope(&fs->lock);
         gone_locked(fs, parent, inode, key);
     }
-    if (file)
+    if (held)
         fs_stage_done(fs, inode, file);
+    else
+        spool_file_unref(file);
     return r;
 }
 
@@ -194,50 +198,45 @@ int fs_unlink(struct fs *fs, uint64_t parent_id, const char *name, const struct 
 /* -- rmdir -- */
 
 /* Is the listed entry one that is still there for the user? */
-static bool entry_alive_locked(struct fs *fs, struct fs_inode *dir, const char *position)
+static bool entry_alive_locked(struct fs_inode *dir, const char *position, uint64_t begun_ms)
 {
     char name[FS_NAME_MAX + 1];
     size_t len = strlen(position);
     struct fs_change *change;
-    enum fs_known shown = FS_FILE;
 
     if (len == 0)
         return false; /* the marker */
-    if (position[len - 1] == '/') {
-        len--;
-        shown = FS_DIR;
-    }
+    len -= position[len - 1] == '/';
     memcpy(name, position, len);
     name[len] = '\0';
-    if (fs_deleted_locked(fs, dir, name, shown))
-        return false;
     change = fs_listing_changed(&dir->dir->listing, name);
-    return !change || change->state != FS_ABSENT;
+    return !change || change->state != FS_ABSENT || change->changed_ms < begun_ms;
 }
 
-static bool segment_empty_locked(struct fs *fs, struct fs_inode *dir, const struct fs_segment *s)
+static bool segment_empty_locked(struct fs_inode *dir, const struct fs_segment *s)
 {
     for (size_t i = 0; i < s->count; i++)
-        if (entry_alive_locked(fs, dir, s->entries[i].position))
+        if (entry_alive_locked(dir, s->entries[i].position, s->begun_ms))
             return false;
     return s->hidden == 0;
 }
 
 /* From memory: 1, 0, or 2: not known. Segments may be old: a delete of the marker harms nobody. */
-static int empty_locked(struct fs *fs, struct fs_inode *dir)
+static int empty_locked(struct fs_inode *dir)
 {
     struct fs_listing *l = &dir->dir->listing;
     struct fs_segment *s;
     const char *at = NULL;
+    bool born;
 
     if (dir->pins > (dir->staged ? 1u : 0u))
         return 0;
-    if (l->born && ou_now_ms() < l->born_until_ms) {
-        for (struct fs_change *c = l->oldest_change; c; c = c->newer)
-            if (c->state != FS_ABSENT)
-                return 0;
+    born = l->born && ou_now_ms() < l->born_until_ms;
+    for (struct fs_change *c = l->oldest_change; c; c = c->newer)
+        if (c->state != FS_ABSENT)
+            return born || ou_now_ms() < c->until_ms ? 0 : FS_DIR_MUST_WAIT;
+    if (born)
         return 1;
-    }
     for (;;) {
         for (s = l->segments; s; s = s->next)
             if (!s->prefix &&
@@ -246,7 +245,7 @@ static int empty_locked(struct fs *fs, struct fs_inode *dir)
                 break;
         if (!s)
             return FS_DIR_MUST_WAIT;
-        if (!segment_empty_locked(fs, dir, s))
+        if (!segment_empty_locked(dir, s))
             return ou_now_ms() < s->until_ms ? 0 : FS_DIR_MUST_WAIT;
         if (!s->last)
             return 1;
@@ -262,7 +261,7 @@ int fs_dir_empty(struct fs *fs, struct fs_inode *dir, const struct fs_call *call
 
     {
         ou_lock_scope(&fs->lock);
-        r = empty_locked(fs, dir);
+        r = empty_locked(dir);
     }
     if (r != FS_DIR_MUST_WAIT || !call->may_wait)
         return r;
@@ -276,7 +275,7 @@ int fs_dir_empty(struct fs *fs, struct fs_inode *dir, const struct fs_call *call
         free(token);
         token = next;
         ou_lock_scope(&fs->lock);
-        r = segment_empty_locked(fs, dir, s);
+        r = segment_empty_locked(dir, s);
         free(after);
         after = s->last ? strdup(s->last) : NULL;
         fs_segment_unref(s);

@@ -36,10 +36,12 @@ int fs_move_locked(struct fs *fs, struct fs_move *m, const struct fs_version *ve
     r = fs_inode_move(&fs->tree, inode, m->new_parent, m->new_name, err);
     if (r < 0)
         return r;
-    fs_listing_change(&m->parent->dir->listing, old_name, FS_ABSENT, NULL, kind, now_ms, until_ms);
+    fs_listing_change(&m->parent->dir->listing, old_name, FS_ABSENT, NULL, now_ms, until_ms);
     if (!inode->staged)
-        fs_listing_change(&m->new_parent->dir->listing, m->new_name, kind, version, FS_UNKNOWN,
-                          now_ms, until_ms);
+        fs_listing_change(&m->new_parent->dir->listing, m->new_name, kind, version, now_ms,
+                          until_ms);
+    fs_gone_add(&fs->gone, m->key, inode->dir != NULL, now_ms);
+    fs_gone_remove(&fs->gone, m->new_key);
     (void)fs_replaced_locked(fs, m->new_key);
     fs_attrs_remove(&fs->tree.attrs, m->key);
     fs_attrs_remove(&fs->tree.attrs, m->new_key);
@@ -50,10 +52,24 @@ int fs_move_locked(struct fs *fs, struct fs_move *m, const struct fs_version *ve
 
 /* -- a staged file: the spool renames it -- */
 
+int fs_rename_file(struct spool_file *file, const char *new_key, struct ou_cancel *cancel,
+                   struct ou_error *err)
+{
+    struct ou_error ignored;
+    int r = spool_file_rename(file, new_key, cancel, err);
+
+    /* A file that has nothing pending leaves the spool when a handle on it closes, not before. */
+    if (r == 0 && !spool_file_pending(file)) {
+        spool_file_open(file, false);
+        (void)spool_file_close(file, false, &ignored);
+    }
+    return r;
+}
+
 static int rename_staged(struct fs *fs, struct fs_move *m, struct spool_file *file,
                          const struct fs_call *call, struct ou_error *err)
 {
-    int r = spool_file_rename(file, m->new_key, call->cancel, err);
+    int r = fs_rename_file(file, m->new_key, call->cancel, err);
 
     if (r == -EINTR && !call->may_wait)
         return FS_MUST_WAIT;
@@ -67,28 +83,6 @@ static int rename_staged(struct fs *fs, struct fs_move *m, struct spool_file *fi
 }
 
 /* -- an object -- */
-
-/* By the spool: it knows the order of a pending delete or upload of the new key, and large objects. */
-static int copy_by_spool(struct fs *fs, const char *key, const char *new_key,
-                         const struct fs_call *call, struct ou_error *err)
-{
-    ou_auto(oss_object_fini) struct oss_object object = {.size = 0};
-    ou_auto(spool_attr_fini) struct spool_attr attr = {.mode = 0};
-    struct oss_call oss = fs_oss_call(call);
-    struct spool_file *file;
-    int r = oss_head_object(fs->client, &oss, key, &object, err);
-
-    if (r <= 0)
-        return r < 0 ? r : ou_error_set(err, ENOENT, "%s", key);
-    r = spool_attr_from_object(&object, key, &fs->config.defaults, &attr, err);
-    if (r == 0)
-        r = spool_stage(fs->spool, key, &object, &attr, &file, err);
-    if (r < 0)
-        return r;
-    r = spool_file_rename(file, new_key, call->cancel, err);
-    spool_file_unref(file);
-    return r;
-}
 
 static bool spool_knows(struct fs *fs, const char *key)
 {
@@ -112,12 +106,12 @@ int fs_copy_object(struct fs *fs, const char *key, const struct fs_version *vers
     int r;
 
     if (version->size > OSS_COPY_OBJECT_SAFE || spool_knows(fs, new_key))
-        return copy_by_spool(fs, key, new_key, call, err);
+        return 0;
     r = oss_copy_object(fs->client, &oss, key, etag, new_key, NULL, &written, err);
     if (r == -ESTALE)
         r = oss_copy_object(fs->client, &oss, key, NULL, new_key, NULL, &written, err);
     if (r == -EFBIG)
-        return copy_by_spool(fs, key, new_key, call, err);
+        return 0;
     if (r < 0)
         return r;
     *copy = fs_version_written(&written, version->size, ou_wall().tv_sec);
@@ -129,24 +123,29 @@ int fs_copy_object(struct fs *fs, const char *key, const struct fs_version *vers
     return 1;
 }
 
+/* Staged, it is the spool's to rename; its readers stay with the bytes. */
+static int rename_by_spool(struct fs *fs, struct fs_move *m, const struct fs_call *call,
+                           struct ou_error *err)
+{
+    struct spool_file *file;
+    int r = fs_stage(fs, m->inode, call, &file, err);
+
+    if (r != 0)
+        return r;
+    r = rename_staged(fs, m, file, call, err);
+    fs_stage_done(fs, m->inode, file);
+    return r;
+}
+
 static int rename_object(struct fs *fs, struct fs_move *m, const struct fs_call *call,
                          struct ou_error *err)
 {
     struct fs_inode *inode = m->inode;
     struct fs_version version, copy;
-    struct spool_file *file;
     int r;
 
     if (!call->may_wait)
         return FS_MUST_WAIT;
-    if (spool_knows(fs, m->new_key)) { /* with this inode staged: its readers stay with the bytes */
-        r = fs_stage(fs, inode, call, &file, err);
-        if (r == 0) {
-            r = rename_staged(fs, m, file, call, err);
-            fs_stage_done(fs, inode, file);
-        }
-        return r;
-    }
     {
         ou_lock_scope(&fs->lock);
         version = inode->remote;
@@ -154,21 +153,17 @@ static int rename_object(struct fs *fs, struct fs_move *m, const struct fs_call 
     r = fs_copy_object(fs, m->key, &version, m->new_key, call, &copy, err);
     if (r < 0)
         return r;
-    if (r == 1 && spool_delete(fs->spool, m->key, call->cancel, err) < 0)
+    if (r == 0)
+        return rename_by_spool(fs, m, call, err);
+    if (spool_delete(fs->spool, m->key, call->cancel, err) < 0)
         ou_log_warn(OU_LOG_FS, err, "renamed, but the old name stays key=%s", m->key);
     ou_lock_scope(&fs->lock);
-    if (r == 1) {
-        inode->remote = inode->seen = copy;
-    } else {
-        inode->has_remote = inode->attr_known = false;
-        inode->until_ms = 0;
-    }
+    inode->remote = inode->seen = copy;
     inode->own_changes++;
-    if (fs_move_locked(fs, m, r == 1 ? &copy : NULL, err) < 0)
-        return -ENOMEM;
-    if (r == 1)
+    r = fs_move_locked(fs, m, &copy, err);
+    if (r == 0)
         (void)fs_attrs_put(&fs->tree.attrs, m->new_key, &copy, &copy, &inode->attr, err);
-    return 0;
+    return r;
 }
 
 static int rename_file(struct fs *fs, struct fs_move *m, const struct fs_call *call,

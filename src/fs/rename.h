@@ -40,7 +40,15 @@ void fs_finish_renames(struct fs *fs);
 /** fs_move_locked() - the tree and the listings follow; @version: of the object at the new key, or NULL. */
 int fs_move_locked(struct fs *fs, struct fs_move *m, const struct fs_version *version,
                    struct ou_error *err);
-/** fs_copy_object() - @key to @new_key by whatever way its size needs; 1 and the copy's version, 0 by the spool. */
+/** fs_rename_file() - spool_file_rename(), and the spool lets go of @file if nothing is pending. */
+int fs_rename_file(struct spool_file *file, const char *new_key, struct ou_cancel *cancel,
+                   struct ou_error *err);
+/**
+ * fs_copy_object() - @key to @new_key, by one request
+ *
+ * Return: 1 and the copy's version; 0: nothing was done, it is for the spool to rename, which
+ * copies large objects by parts and knows the order of what is pending for @new_key.
+ */
 int fs_copy_object(struct fs *fs, const char *key, const struct fs_version *version,
                    const char *new_key, const struct fs_call *call, struct fs_version *copy,
                    struct ou_error *err);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "fs/fetch.h"
 #include "fs/rename_journal.h"
+#include "fs/resolve.h"
 #include "fs/stage.h"
 #include "oss/ops.h"
 
@@ -38,6 +39,7 @@ struct mover {
         *call;             /* each request has the client's deadline; all of them may take long */
     const char *from, *to; /* keys; both end in "/" */
     uint64_t begun_ms;
+    bool finishing; /* after a crash: the tree has both names, and nothing moves in it */
     struct fs_pool *copiers;
     pthread_cond_t landed; /* with the filesystem's lock: a copy ended */
     size_t flying;         /* filesystem's lock, all below */
@@ -95,32 +97,7 @@ static void copied_locked(struct mover *m, const struct copy *c, const char *new
         *inode->moved_to = *version;
 }
 
-static void copy_one(struct fs_task *task)
-{
-    struct copy *c = fs_container(task, struct copy, task);
-    struct mover *m = c->mover;
-    ou_autofree char *new_key = new_key_of(m, c->key);
-    struct ou_error err = OU_ERROR_INIT;
-    struct fs_version version;
-    int r = ou_cancel_triggered(m->call->cancel) ? ou_error_set(&err, EINTR, "rename %s", m->from)
-            : new_key ? fs_copy_object(m->fs, c->key, &c->version, new_key, m->call, &version, &err)
-                      : ou_error_set(&err, ENOMEM, "rename");
-
-    {
-        ou_lock_scope(&m->fs->lock);
-        if (r == 1) {
-            copied_locked(m, c, new_key, &version);
-            keys_add(&m->copied, c->key);
-            keys_add(&m->placed, new_key);
-        } else if (r < 0 && r != -ENOENT && !m->failed) { /* ENOENT: deleted meanwhile */
-            m->failed = r;
-            m->error = err;
-        }
-        m->flying--;
-        (void)pthread_cond_broadcast(&m->landed);
-    }
-    free(c);
-}
+static void copy_one(struct fs_task *task);
 
 static bool ours_to_copy(struct fs *fs, const char *key)
 {
@@ -218,14 +195,75 @@ static int rename_one_staged(struct mover *m, struct fs_inode *inode, struct spo
     new_key = new_key_of(m, key);
     if (!new_key)
         return ou_error_set(err, ENOMEM, "rename %s", key);
-    r = spool_file_rename(file, new_key, m->call->cancel, err);
+    r = fs_rename_file(file, new_key, m->call->cancel, err);
     if (r < 0 || !inode)
         return r;
     ou_lock_scope(&m->fs->lock);
+    fs_gone_add(&m->fs->gone, key, false, ou_now_ms());
+    fs_gone_remove(&m->fs->gone, new_key);
     if (inode->has_remote && !spool_file_pending(file))
         inode->lost = true;
     inode->own_changes++;
     return 0;
+}
+
+/* An object that one CopyObject cannot move: as if it had been staged before. */
+static int rename_by_spool(struct mover *m, const char *key, struct ou_error *err)
+{
+    struct spool_file *file;
+    struct fs_inode *inode;
+    int r = fs_stage_object(m->fs, key, m->call, &inode, &file, err);
+
+    if (r < 0)
+        return r;
+    if (inode) {
+        ou_lock_scope(&m->fs->lock);
+        inode->moved = true;
+    }
+    r = rename_one_staged(m, inode, file, err);
+    if (r == 0 && m->finishing)
+        fs_stage_again(m->fs, file);
+    if (!inode) {
+        spool_file_unref(file);
+        return r;
+    }
+    fs_stage_done(m->fs, inode, file);
+    fs_unuse(m->fs, inode);
+    return r;
+}
+
+static void copy_one(struct fs_task *task)
+{
+    struct copy *c = fs_container(task, struct copy, task);
+    struct mover *m = c->mover;
+    ou_autofree char *new_key = new_key_of(m, c->key);
+    struct ou_error err = OU_ERROR_INIT;
+    struct fs_version version;
+    int r;
+
+    if (ou_cancel_triggered(m->call->cancel))
+        r = ou_error_set(&err, EINTR, "rename %s", m->from);
+    else if (!new_key)
+        r = ou_error_set(&err, ENOMEM, "rename %s", m->from);
+    else
+        r = fs_copy_object(m->fs, c->key, &c->version, new_key, m->call, &version, &err);
+    if (r == 0)
+        r = rename_by_spool(m, c->key, &err);
+    {
+        ou_lock_scope(&m->fs->lock);
+        if (r == 1) {
+            copied_locked(m, c, new_key, &version);
+            fs_gone_remove(&m->fs->gone, new_key);
+            keys_add(&m->copied, c->key);
+            keys_add(&m->placed, new_key);
+        } else if (r < 0 && r != -ENOENT && !m->failed) { /* ENOENT: deleted meanwhile */
+            m->failed = r;
+            m->error = err;
+        }
+        m->flying--;
+        (void)pthread_cond_broadcast(&m->landed);
+    }
+    free(c);
 }
 
 /* The next inode below @top that is staged and has not been renamed, held by fs_stage()'s rules. */
@@ -306,20 +344,18 @@ static void versions_locked(struct fs_inode *top)
     fs_listing_drop(&top->dir->listing);
 }
 
-/* Names below @top that changed since the copies began: to be done again at the new place. */
-static void collect_changes_locked(struct mover *m, struct fs_inode *top, struct keys *gone)
+/* What was deleted below since the copies began: to be deleted at the new place, too. */
+static void collect_gone_locked(struct mover *m, struct keys *gone)
 {
-    for (struct fs_inode *i = top; i; i = fs_tree_next(i, top)) {
-        struct fs_change *c = i->dir ? i->dir->listing.newest_change : NULL;
+    const struct fs_gone_key *k = m->fs->gone.newest;
+    size_t len = strlen(m->from);
 
-        for (; c; c = c->older) {
-            ou_autofree char *key = NULL;
-            struct ou_error err;
+    for (; k && k->added_ms >= m->begun_ms; k = k->older) {
+        ou_autofree char *new_key =
+            strncmp(k->key, m->from, len) == 0 ? new_key_of(m, k->key) : NULL;
 
-            if (c->state == FS_ABSENT && c->changed_ms >= m->begun_ms &&
-                fs_child_key(&m->fs->tree, i, c->name, c->deleting == FS_DIR, &key, &err) == 0)
-                keys_add(gone, key);
-        }
+        if (new_key)
+            keys_add(gone, new_key);
     }
 }
 
@@ -333,11 +369,11 @@ static int move_tree(struct mover *m, struct fs_move *move, struct keys *gone, s
         ou_lock_scope(&m->fs->lock);
         if (next_staged_locked(move->inode))
             continue;
+        collect_gone_locked(m, gone);
         r = fs_move_locked(m->fs, move, NULL, err);
         if (r < 0)
             return r;
         versions_locked(move->inode);
-        collect_changes_locked(m, move->inode, gone);
         move->inode->dir->renaming = false;
         return 0;
     }
@@ -357,6 +393,8 @@ static void delete_keys(struct fs *fs, const struct keys *k)
         }
         if (spool_delete(fs->spool, key, NULL, &err) < 0)
             ou_log_warn(OU_LOG_FS, &err, "renamed, but the old name stays key=%s", key);
+        ou_lock_scope(&fs->lock);
+        fs_gone_add(&fs->gone, key, false, ou_now_ms());
     }
 }
 
@@ -418,6 +456,8 @@ static int run(struct mover *m, struct fs_move *move, bool remote, struct ou_err
     } else {
         delete_keys(m->fs, &gone);
         delete_keys(m->fs, &m->copied);
+        ou_lock_scope(&m->fs->lock);
+        fs_gone_add(&m->fs->gone, m->from, true, ou_now_ms()); /* the deletes are pending by now */
     }
     ou_buf_fini(&gone.text);
     return r;
@@ -480,6 +520,7 @@ static int finish(struct fs *fs, const char *from, const char *to, struct ou_err
     if (r < 0)
         return r;
     left.mover = &m;
+    m.finishing = true;
     spool_each(fs->spool, finish_staged, &left);
     r = left.r < 0 ? left.r : copy_all(&m, err);
     if (r == 0)

@@ -203,6 +203,9 @@ static void finish(struct fs *fs, fuse_req_t req, struct fs_op *op, int r,
     if (r < 0) {
         if (worth_a_line(-r))
             ou_log_warn(OU_LOG_FS, err, "%s inode=%llu", op->what, (unsigned long long)op->id);
+        else
+            ou_log_debug(OU_LOG_FS, "%s inode=%llu errno=%d: %s", op->what,
+                         (unsigned long long)op->id, -r, err->message);
         (void)fuse_reply_err(req, -r);
     } else if (op->reply) {
         op->reply(fs, req, op);

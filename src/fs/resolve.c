@@ -214,41 +214,11 @@ static void note_miss_locked(struct fs_inode *parent, const char *name)
 
 /* -- one look at everything known -- */
 
-/* Names that listings may show though they are removed: their deletes are not confirmed yet. */
-bool fs_deleted_locked(struct fs *fs, const struct fs_inode *parent, const char *name,
-                       enum fs_known shown)
-{
-    ou_autofree char *key = NULL;
-    struct ou_error err;
-
-    if (fs_child_key(&fs->tree, parent, name, shown == FS_DIR, &key, &err) < 0)
-        return false;
-    return spool_is_deleted(fs->spool, key) || (shown == FS_FILE && fs_doomed_locked(fs, key));
-}
-
-/* Is what the change removed still on its way out of the bucket? A directory goes with all below it. */
-static bool still_deleting_locked(struct fs *fs, const struct fs_inode *parent,
-                                  const struct fs_change *change)
-{
-    struct spool_pending pending = {.deletes = 0};
-    ou_autofree char *below = NULL;
-    struct ou_error err;
-
-    if (fs_deleted_locked(fs, parent, change->name, change->deleting))
-        return true;
-    if (change->deleting != FS_DIR ||
-        fs_child_key(&fs->tree, parent, change->name, true, &below, &err) < 0)
-        return false;
-    spool_pending(fs->spool, below, &pending);
-    return pending.deletes > 0;
-}
-
 static int look_locked(struct fs *fs, struct fs_inode *parent, const char *name,
                        const struct fs_call *call, struct step *step, struct ou_error *err)
 {
     struct fs_listing *l = &parent->dir->listing;
     struct fs_inode *child = fs_inode_child(&fs->tree, parent, name);
-    struct fs_change *change = fs_listing_changed(l, name);
     uint64_t now_ms = ou_now_ms();
     ou_autofree char *key = NULL;
     struct fs_found found;
@@ -261,14 +231,7 @@ static int look_locked(struct fs *fs, struct fs_inode *parent, const char *name,
     r = fs_child_key(&fs->tree, parent, name, false, &key, err);
     if (r < 0)
         return r;
-    if (change && change->deleting && !still_deleting_locked(fs, parent, change))
-        fs_listing_deleted(change, now_ms, fs_trust_until(fs));
     known = fs_listing_find(l, name, now_ms, call->begun_ms, &found);
-    if ((known == FS_FILE || known == FS_DIR) && found.segment &&
-        fs_deleted_locked(fs, parent, name, known)) {
-        known = FS_ABSENT;
-        found.until_ms = fs_trust_until(fs);
-    }
     step->until_ms = found.until_ms;
     switch (known) {
     case FS_ABSENT:
@@ -337,37 +300,44 @@ static int resolve_in(struct fs *fs, struct fs_inode *parent, const char *name,
                       const struct fs_call *call, struct fs_inode **inode, uint64_t *until_ms,
                       struct ou_error *err)
 {
+    struct fs_inode *kept = NULL; /* a directory keeps what was fetched into it while in use */
+    int r = ou_error_set(err, EIO, "%s: it changes all the time", name);
+
     for (int steps = 0; steps < STEPS_MAX; steps++) {
         struct step step;
-        int r;
+        bool answered;
 
         {
             ou_lock_scope(&fs->lock);
             r = look_locked(fs, parent, name, call, &step, err);
+            fs_inode_unuse(&fs->tree, r < 0 || step.inode != kept ? kept : NULL);
             if (r < 0)
                 return r;
-            if (step.need != ANSWERED && !call->may_wait) {
-                free(step.key);
-                return FS_MUST_WAIT;
-            }
-            if (step.need == NEED_NAME || step.need == NEED_PAGE || step.need == NEED_START)
-                note_miss_locked(parent, name);
-            if (step.inode)
+            if (step.inode && step.inode != kept)
                 (void)fs_inode_use(step.inode);
+            kept = step.inode;
+            if (call->may_wait && (step.need == NEED_NAME || step.need == NEED_PAGE))
+                note_miss_locked(parent, name);
         }
-        r = step.need == ANSWERED ? 0 : step_request(fs, parent, name, call, &step, err);
+        if (step.need == ANSWERED)
+            r = 0;
+        else if (!call->may_wait)
+            r = FS_MUST_WAIT;
+        else
+            r = step_request(fs, parent, name, call, &step, err);
         free(step.key);
-        if (step.need != ANSWERED && !(r < 0 && step.optional && network_failed(err))) {
-            fs_unuse(fs, step.inode);
-            if (r < 0)
-                return r;
-            continue; /* with what that has told */
+        answered = step.need == ANSWERED || (r < 0 && step.optional && network_failed(err));
+        if (answered) {
+            *inode = step.inode;
+            *until_ms = step.until_ms;
+            return 0;
         }
-        *inode = step.inode;
-        *until_ms = step.until_ms;
-        return 0;
+        if (r != 0)
+            break;
+        r = ou_error_set(err, EIO, "%s: it changes all the time", name);
     }
-    return ou_error_set(err, EIO, "%s: it changes all the time", name);
+    fs_unuse(fs, kept);
+    return r;
 }
 
 int fs_resolve(struct fs *fs, uint64_t parent_id, const char *name, const struct fs_call *call,

@@ -39,8 +39,4 @@ int fs_need_attr(struct fs *fs, struct fs_inode *inode, const struct fs_call *ca
 int fs_inode_get(struct fs *fs, uint64_t id, struct fs_inode **inode, struct ou_error *err);
 void fs_unuse(struct fs *fs, struct fs_inode *inode);
 
-/** fs_deleted_locked() - listings show @name as a file or directory, and its delete is under way: hide it. */
-bool fs_deleted_locked(struct fs *fs, const struct fs_inode *parent, const char *name,
-                       enum fs_known shown);
-
 #endif

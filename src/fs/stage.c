@@ -6,6 +6,7 @@
 #include "fs/names.h"
 #include "fs/resolve.h"
 #include "fs/stat.h"
+#include "oss/ops.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -168,6 +169,8 @@ static struct spool_file *unstage_locked(struct fs *fs, struct fs_inode *inode)
             return NULL;
         inode->lost = inode->has_remote = inode->attr_known = false;
         inode->until_ms = 0;
+        fs_listing_change(&inode->parent->dir->listing, inode->name, inode->dir ? FS_DIR : FS_FILE,
+                          NULL, ou_now_ms(), fs_trust_until(fs));
         return fs_inode_stage(&fs->tree, inode, NULL);
     }
     if (!inode->has_remote)
@@ -253,7 +256,7 @@ static void publish_locked(struct fs *fs, struct fs_inode *inode, struct spool_f
     }
     if (inode->parent && fs_inode_key(&fs->tree, inode, &key, &err) == 0) {
         fs_listing_change(&inode->parent->dir->listing, inode->name, inode->dir ? FS_DIR : FS_FILE,
-                          &inode->seen, FS_UNKNOWN, now_ms, fs_trust_until(fs));
+                          &inode->seen, now_ms, fs_trust_until(fs));
         if (!spool_file_pending(file))
             (void)fs_attrs_put(&fs->tree.attrs, key, &inode->seen, &inode->remote, &attr, &err);
         free(key);
@@ -307,6 +310,7 @@ void fs_delete_refused(void *ctx, const char *key, const struct ou_error *err)
         name = strdup(slash ? slash + 1 : dir);
         *(slash ? slash + 1 : dir) = '\0';
         ou_lock_scope(&fs->lock);
+        fs_gone_remove(&fs->gone, key);
         parent = strlen(dir) >= strlen(fs->prefix) ? fs_walk_locked(fs, dir) : NULL;
         if (!parent || !parent->dir || !name)
             return;
@@ -400,4 +404,37 @@ void fs_stage_again(struct fs *fs, struct spool_file *file)
     if (inode)
         fs_evict_locked(fs, inode);
     (void)build_locked(fs, key, file);
+}
+
+int fs_stage_object(struct fs *fs, const char *key, const struct fs_call *call,
+                    struct fs_inode **inode, struct spool_file **file, struct ou_error *err)
+{
+    ou_auto(oss_object_fini) struct oss_object object = {.size = 0};
+    ou_auto(spool_attr_fini) struct spool_attr attr = {.mode = 0};
+    struct oss_call oss = fs_oss_call(call);
+    int r = oss_head_object(fs->client, &oss, key, &object, err);
+
+    if (r <= 0)
+        return r < 0 ? r : ou_error_set(err, ENOENT, "%s", key);
+    r = spool_attr_from_object(&object, key, &fs->config.defaults, &attr, err);
+    if (r == 0)
+        r = spool_stage(fs->spool, key, &object, &attr, file, err);
+    if (r < 0)
+        return r;
+    ou_lock_scope(&fs->lock);
+    r = build_locked(fs, key, *file);
+    *inode = r == 0 ? fs_inode_of_file(&fs->tree, *file) : NULL;
+    if (r < 0) {
+        spool_file_unref(*file);
+        return ou_error_set(err, ENOMEM, "%s", key);
+    }
+    if (!*inode)
+        return 0; /* a directory of that name hides it */
+    (void)fs_inode_use(*inode);
+    (*inode)->staged_uses++;
+    if (!(*inode)->has_remote) {
+        (*inode)->has_remote = true;
+        (*inode)->remote = (*inode)->seen = fs_version_of_object(&object);
+    }
+    return 0;
 }

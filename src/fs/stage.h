@@ -35,6 +35,13 @@ struct fs_inode *fs_stage_new_locked(struct fs *fs, struct fs_inode *parent, con
                                      mode_t type, struct spool_file *file);
 /** fs_stage_all() - at mount: inodes for what the spool holds. */
 int fs_stage_all(struct fs *fs, struct ou_error *err);
+/**
+ * fs_stage_object() - the object @key, as HEAD tells it, is staged
+ * @inode: its inode (made if need be), held staged and in use; NULL: a directory hides it
+ * @file:  a reference for the caller
+ */
+int fs_stage_object(struct fs *fs, const char *key, const struct fs_call *call,
+                    struct fs_inode **inode, struct spool_file **file, struct ou_error *err);
 /** fs_stage_again() - @file has got another key behind the tree's back: its inode is there now. */
 void fs_stage_again(struct fs *fs, struct spool_file *file);
 /** fs_make_marker() - @dir gets an object of its own, so that it outlives its children. */

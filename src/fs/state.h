@@ -18,6 +18,7 @@
 #include "base/thread.h"
 #include "fs/flight.h"
 #include "fs/fs.h"
+#include "fs/gone.h"
 #include "fs/pool.h"
 #include "fs/tree.h"
 
@@ -49,6 +50,7 @@ struct fs {
     struct ou_mutex lock; /* rank OU_RANK_FS */
     struct fs_tree tree;  /* .lock, all below */
     struct fs_flights flights;
+    struct fs_gone gone;
     char *control_path;
     uint64_t
         offline_until_ms; /* the network was dead just now: do not wait for what can be done without */

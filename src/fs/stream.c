@@ -591,10 +591,7 @@ static bool tell_locked(struct fs *fs, struct fs_stream *s, const struct page *p
         return (child->dir != NULL) == is_dir;
     if (is_dir && told_before(s, name))
         return false;
-    if (fs_deleted_locked(fs, s->dir, name, is_dir ? FS_DIR : FS_FILE))
-        return false;
-    if (change && change->state == FS_ABSENT &&
-        (change->deleting || change->changed_ms >= p->segment->begun_ms))
+    if (change && change->state == FS_ABSENT && change->changed_ms >= p->segment->begun_ms)
         return false;
     if (!remote && (!change || change->state != (is_dir ? FS_DIR : FS_FILE)))
         return false; /* it was staged when reading began */
