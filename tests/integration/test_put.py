@@ -266,13 +266,13 @@ def test_interrupted_standard_input_leaves_nothing(put, server, bucket, folder, 
 
 
 def test_interrupted_while_it_waits_for_input(put, folder):
-    process = put.start("-", "oss://bucket/key", stdin=subprocess.PIPE)
     put.env["TMPDIR"] = str(folder)
+    process = put.start("-", "oss://bucket/key", stdin=subprocess.PIPE)
 
     def waits():  # the copy has begun: its nameless file is open
         links = [os.readlink(f"/proc/{process.pid}/fd/{n}")
                  for n in os.listdir(f"/proc/{process.pid}/fd")]
-        return any("(deleted)" in link for link in links)
+        return any(link.startswith(str(folder)) and "(deleted)" in link for link in links)
 
     wait_until("it reads its input", waits)
     process.send_signal(signal.SIGINT)
