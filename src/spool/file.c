@@ -282,31 +282,32 @@ bool spool_file_left_behind_locked(const struct spool_file *f)
     return f->s.upload.key && (f->unlinked || strcmp(f->s.upload.key, f->s.key) != 0);
 }
 
-void spool_file_plan_locked(struct spool_file *f)
+/* When an upload of it may begin; 0: not for now. */
+static uint64_t due_of_locked(const struct spool_file *f)
 {
     const struct spool_config *c = &f->spool->config;
     bool free_now = f->writers == 0 || f->publishable == f->s.version;
-    uint64_t due = 0;
+    uint64_t due = f->changed_ms + c->settle_ms;
 
+    if (f->up) /* its end plans again */
+        return 0;
+    if (spool_file_left_behind_locked(f)) /* before anybody else uploads to that key */
+        return 1;
+    if (!spool_file_pending_locked(f) || f->poisoned || f->held || !free_now)
+        return 0;
+    if (f->retry_ms)
+        return f->retry_ms;
+    if (f->hurry)
+        return 1;
+    if (f->writers && f->open_publish_ms && due < f->open_publish_ms + c->open_flush_ms)
+        return f->open_publish_ms + c->open_flush_ms;
+    return due;
+}
+
+void spool_file_plan_locked(struct spool_file *f)
+{
     ou_mutex_assert_held(&f->lock);
-    if (f->up) {
-        due = 0; /* its end plans again */
-    } else if (spool_file_left_behind_locked(f)) {
-        due = 1; /* before anybody else uploads to that key */
-    } else if (f->unlinked) {
-        due = 0;
-    } else if (!spool_file_pending_locked(f) || f->poisoned || f->held || !free_now) {
-        due = 0;
-    } else if (f->retry_ms) {
-        due = f->retry_ms;
-    } else if (f->hurry) {
-        due = 1;
-    } else {
-        due = f->changed_ms + c->settle_ms;
-        if (f->writers && f->open_publish_ms && due < f->open_publish_ms + c->open_flush_ms)
-            due = f->open_publish_ms + c->open_flush_ms;
-    }
-    spool_timer_set(f, due);
+    spool_timer_set(f, due_of_locked(f));
 }
 
 void spool_file_foreign_locked(struct spool_file *f)

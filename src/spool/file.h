@@ -29,23 +29,24 @@ struct spool_file {
     /* constant */
     struct spool *spool;
     char id[SPOOL_ID_SIZE];
-    atomic_uint refs;
 
-    struct spool_node node; /* spool->lock; in the table while .named */
-    bool named;             /* spool->lock */
+    bool named; /* spool->lock: .node is in the table */
+    struct spool_node node;
 
-    struct ou_mutex io; /* rank SPOOL_RANK_IO */
     /* changes only under .io: */
-    struct ou_journal journal;
-    bool has_sidecar;         /* also .lock */
     bool dir_synced;          /* the names of the files have reached the disk */
     bool journal_dirty;       /* it has lines that were not synced */
+    bool garbage;             /* something in .stored is not needed any more */
     uint64_t journal_compact; /* size after the last rewriting */
-
-    struct ou_mutex lock;   /* rank SPOOL_RANK_FILE */
-    pthread_cond_t changed; /* with .lock: an upload ended */
+    struct ou_journal journal;
 
     /* changes only under .io and .lock both, so either is enough to read: */
+    bool has_sidecar;
+    bool poisoned; /* .poison is not empty, or it could not be told */
+    bool unlinked; /* no name, no sidecar to be written any more */
+    bool kept;     /* the spool holds a reference: there is something to lose (.lock only) */
+    struct ou_error poison_error;
+    struct extent_map poison; /* set: writes that failed and were not repeated */
     struct spool_sidecar
         s; /* the stable version, and all that is journalled (.key: spool->lock too) */
     struct extent_map live;
@@ -56,33 +57,34 @@ struct spool_file {
     struct spool_attr attr;      /* live; .s.attr is what is journalled */
     uint64_t attr_number;
     struct extent_map stored[SPOOL_SLOTS]; /* sets: what the data files may hold */
-    bool garbage;                          /* something in .stored is not needed any more */
-    struct extent_map poison;              /* set: writes that failed and were not repeated */
-    struct ou_error poison_error;
-    struct spool_upload *up; /* the upload that is with the engine */
+    struct spool_upload *up;               /* the upload that is with the engine */
 
     /* under .lock: */
     int fd[SPOOL_SLOTS]; /* -1: closed */
     unsigned opens, writers;
-    unsigned busy; /* calls that use .fd or .journal */
-    unsigned held; /* > 0: no upload may begin (a rename needs the key) */
-    bool kept;     /* the spool holds a reference: there is something to lose */
-    bool poisoned; /* .poison is not empty, or it could not be told */
-    bool unlinked; /* no name, no sidecar to be written any more */
-    bool foreign;  /* counted in spool->foreign_bases: it uses the object of another key */
+    unsigned busy;   /* calls that use .fd or .journal */
+    unsigned held;   /* > 0: no upload may begin (a rename needs the key) */
+    unsigned parked; /* times in a row */
+    bool foreign;    /* counted in spool->foreign_bases: it uses the object of another key */
+    bool ending; /* its upload is told to have ended, and what follows from that is being done */
+    bool hurry;  /* someone waits for it: no settle time */
+    bool tell;   /* .s.failed is to be returned once */
     struct spool_base_reader *reader[2]; /* of .s.base, of .live_base */
     uint64_t changed_ms;                 /* of the last write, close or attribute change */
     uint64_t publishable;     /* a version that may be published though writers have it open;
-                                  SPOOL_NO_VERSION: none */
+                                 SPOOL_NO_VERSION: none */
     uint64_t open_publish_ms; /* when that was last done */
-    bool hurry;               /* someone waits for it: no settle time */
     uint64_t published_version, published_attr; /* newest in the bucket */
-    bool tell;                                  /* .s.failed is to be returned once */
     uint64_t retry_ms;                          /* parked: when it is tried again; 0: not parked */
-    unsigned parked;                            /* times in a row */
     uint64_t disk_bytes;                        /* what the data files take */
+
     size_t timer_at; /* timer.lock: index + 1 in the heap; 0: not in it */
     uint64_t due_ms; /* timer.lock */
+
+    struct ou_mutex io;     /* rank SPOOL_RANK_IO */
+    struct ou_mutex lock;   /* rank SPOOL_RANK_FILE */
+    pthread_cond_t changed; /* with .lock: an upload ended, or its publishing did */
+    atomic_uint refs;
 };
 
 /* -- file.c -- */

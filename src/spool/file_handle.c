@@ -64,11 +64,8 @@ int spool_file_close(struct spool_file *f, bool writer, struct ou_error *err)
         if (r < 0)
             ou_log_error(OU_LOG_SPOOL, err, "closed file is not taken over key=%s", f->s.key);
         ou_mutex_lock(&f->lock);
-        if (r < 0 && f->writers == 0 && !f->poisoned) { /* the keeper tries again */
+        if (r < 0 || spool_file_pending_locked(f)) /* after a failure the keeper tries again */
             f->changed_ms = ou_now_ms();
-        } else if (spool_file_pending_locked(f)) {
-            f->changed_ms = ou_now_ms();
-        }
         spool_file_plan_locked(f);
         ou_mutex_unlock(&f->lock);
         spool_upload_kick(f);

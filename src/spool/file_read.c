@@ -32,22 +32,29 @@ void spool_file_take_readers_locked(struct spool_file *f, struct spool_base_read
     }
 }
 
-static int make_reader_locked(struct spool_file *f, const struct spool_base *base,
-                              struct spool_base_reader **out, struct ou_error *err)
+/* @i: 0 the base of the stable version, 1 of the live one. Return: a reference, NULL: @err. */
+static struct spool_base_reader *take_reader_locked(struct spool_file *f, int i,
+                                                    struct ou_error *err)
 {
-    struct spool_base_reader *r = calloc(1, sizeof(*r));
-    int result;
+    const struct spool_base *base = i ? &f->live_base : &f->s.base;
+    struct spool_base_reader *r = f->reader[i];
 
-    if (!r)
-        return ou_error_set(err, ENOMEM, "read %s", base->key);
-    atomic_init(&r->refs, 1);
-    result = xfer_reader_new(f->spool->pool, base->key, base->etag, base->size, &r->reader, err);
-    if (result < 0) {
-        free(r);
-        return result;
+    if (!r) {
+        r = calloc(1, sizeof(*r));
+        if (!r) {
+            (void)ou_error_set(err, ENOMEM, "read %s", base->key);
+            return NULL;
+        }
+        atomic_init(&r->refs, 1);
+        if (xfer_reader_new(f->spool->pool, base->key, base->etag, base->size, &r->reader, err) <
+            0) {
+            free(r);
+            return NULL;
+        }
+        f->reader[i] = r;
     }
-    *out = r;
-    return 0;
+    (void)atomic_fetch_add(&r->refs, 1);
+    return r;
 }
 
 static void wake_reader(void *arg)
@@ -86,23 +93,16 @@ static bool replaced_by_us(struct spool_file *f, const struct spool_base_reader 
 ssize_t spool_file_read_base(struct spool_file *f, bool stable, void *buf, size_t len,
                              uint64_t offset, struct ou_cancel *cancel, struct ou_error *err)
 {
-    struct spool_base_reader *r = NULL;
-    const struct spool_base *base;
-    int i, made = 0;
+    struct spool_base_reader *r;
     ssize_t n;
+    int i;
 
     ou_mutex_lock(&f->lock);
     i = !stable && f->live_base.present;
-    base = i ? &f->live_base : &f->s.base;
-    if (!f->reader[i])
-        made = make_reader_locked(f, base, &f->reader[i], err);
-    if (made == 0) {
-        r = f->reader[i];
-        (void)atomic_fetch_add(&r->refs, 1);
-    }
+    r = take_reader_locked(f, i, err);
     ou_mutex_unlock(&f->lock);
-    if (made < 0)
-        return made;
+    if (!r)
+        return -err->errnum;
 
     n = xfer_reader_read(r->reader, buf, len, offset, 0, cancel, err);
     if ((n == -ESTALE || n == -ENOENT) && !stable && replaced_by_us(f, r, i, cancel))

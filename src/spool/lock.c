@@ -15,33 +15,36 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+static int busy(struct spool *spool, struct ou_error *err)
+{
+    char text[32] = "?";
+    ssize_t n = pread(spool->lock_fd, text, sizeof(text) - 1, 0);
+
+    if (n > 0)
+        text[n] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    return ou_error_say(err, EBUSY,
+                        "the spool %s is in use by process %s: unmount it there, or choose "
+                        "another spool= directory",
+                        spool->dir, text);
+}
+
 int spool_lock_take(struct spool *spool, struct ou_error *err)
 {
-    ou_autoclose int fd = -1;
-    char text[32] = "";
+    char text[32];
 
-    fd = openat(spool->dirfd, SPOOL_LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
+    spool->lock_fd =
+        openat(spool->dirfd, SPOOL_LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (spool->lock_fd < 0)
         return ou_error_set(err, errno, "open %s/" SPOOL_LOCK_NAME, spool->dir);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        ssize_t n;
-
-        if (errno != EWOULDBLOCK)
-            return ou_error_set(err, errno, "lock %s", spool->dir);
-        n = pread(fd, text, sizeof(text) - 1, 0);
-        text[n > 0 ? strcspn(text, "\n") : 0] = '\0';
-        return ou_error_say(err, EBUSY,
-                            "the spool %s is in use by process %s: unmount it there, or choose "
-                            "another spool= directory",
-                            spool->dir, *text ? text : "?");
-    }
+    if (flock(spool->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? busy(spool, err)
+                                    : ou_error_set(err, errno, "lock %s", spool->dir);
     (void)snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) < 0)
+    if (ftruncate(spool->lock_fd, 0) < 0)
         return ou_error_set(err, errno, "write %s/" SPOOL_LOCK_NAME, spool->dir);
-    if (ou_pwrite_all(fd, text, strlen(text), 0, err) < 0)
+    if (ou_pwrite_all(spool->lock_fd, text, strlen(text), 0, err) < 0)
         return ou_error_prefix(err, "write %s/" SPOOL_LOCK_NAME, spool->dir);
-    spool->lock_fd = fd;
-    fd = -1;
     return 0;
 }
 

@@ -210,7 +210,7 @@ static int copy_by_parts(struct spool *spool, const struct spool_base *from, con
                                     .ctx = c,
                                     .one_shot = true};
     struct ou_cancel_hook hook;
-    struct xfer_upload *upload;
+    struct xfer_upload *upload = NULL;
     bool told = false;
     int r = xfer_plan_make(&in, &plan, err);
 
@@ -276,6 +276,33 @@ static void hold(struct spool_file *f)
     spool_file_plan_locked(f);
     ou_mutex_unlock(&f->lock);
     spool_upload_restart(f);
+}
+
+/*
+ * Likewise for the file that is renamed. If a version of it may have been published already, that
+ * comes first: only then is known what its base is. Return: 1 held, 0 not yet, negative: parked.
+ */
+static int hold_settled(struct spool_file *f, struct ou_error *err)
+{
+    int r = 1;
+
+    ou_mutex_lock(&f->io);
+    ou_mutex_lock(&f->lock);
+    if (!f->s.upload.publishing) {
+        f->held++;
+    } else if (f->retry_ms && f->s.failed.errnum && !f->up) {
+        *err = f->s.failed;
+        r = -err->errnum;
+    } else {
+        f->hurry = true;
+        r = 0;
+    }
+    spool_file_plan_locked(f);
+    ou_mutex_unlock(&f->lock);
+    if (r == 1)
+        spool_upload_restart(f);
+    ou_mutex_unlock(&f->io);
+    return r;
 }
 
 static void let_go(struct spool_file *f)
@@ -456,7 +483,11 @@ static int rename_over(struct spool_file *f, struct spool_file *over, const char
         r = wait_a_moment(f->spool, cancel, err);
     while (r == 0 && (r = try_rename(f, over, key, &from, &to, err)) == 1) {
         if (!held) {
-            hold(f);
+            while ((r = hold_settled(f, err)) == 0 &&
+                   (r = wait_a_moment(f->spool, cancel, err)) == 0)
+                continue;
+            if (r < 0)
+                break;
             if (over)
                 hold(over);
             held = true;

@@ -131,6 +131,7 @@ static void detach(struct spool_upload *up)
 
     ou_mutex_lock(&f->lock);
     f->up = NULL;
+    f->ending = true;
     if (f->unlinked || spool_file_pending_locked(f))
         spool_file_plan_locked(f);
     spool_file_enter_locked(f);
@@ -171,6 +172,9 @@ void spool_upload_done(void *ctx, const struct xfer_result *result, const struct
     }
     ou_mutex_lock(&f->io);
     drop = spool_file_settle_down(f);
+    ou_mutex_lock(&f->lock);
+    f->ending = false;
+    ou_mutex_unlock(&f->lock);
     ou_mutex_unlock(&f->io);
     spool_upload_unlist(up);
     tell_all(spool);

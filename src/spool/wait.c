@@ -96,6 +96,8 @@ static int look_at(const struct awaited *a, struct ou_error *err)
     struct spool_file *f = a->file;
 
     ou_lock_scope(&f->lock);
+    if (f->ending)
+        return 0;
     if (!spool_file_pending_locked(f) ||
         (f->published_version >= a->version && f->published_attr >= a->attr && f->published_attr))
         return 1;
@@ -156,10 +158,23 @@ static void hurry(struct awaited *a)
     spool_upload_kick(f);
 }
 
+static int await_all(struct spool *spool, struct awaited *all, size_t count, uint64_t deadline_ms,
+                     struct ou_cancel *cancel, struct ou_error *parked, struct ou_error *err)
+{
+    struct ou_error ignored = OU_ERROR_INIT;
+    int r = 0;
+
+    for (size_t i = 0; i < count; i++)
+        hurry(&all[i]);
+    for (size_t i = 0; r >= 0 && i < count; i++)
+        r = await_one(spool, &all[i], deadline_ms, cancel, parked->errnum ? &ignored : parked, err);
+    return r;
+}
+
 int spool_sync(struct spool *spool, const char *prefix, uint64_t deadline_ms,
                struct ou_cancel *cancel, struct ou_error *err)
 {
-    struct ou_error parked = OU_ERROR_INIT, ignored = OU_ERROR_INIT;
+    struct ou_error parked = OU_ERROR_INIT;
     struct spool_file **files = NULL;
     struct awaited *all;
     struct ou_cancel_hook hook;
@@ -169,15 +184,12 @@ int spool_sync(struct spool *spool, const char *prefix, uint64_t deadline_ms,
     if (r < 0)
         return r;
     all = calloc(count + 1, sizeof(*all));
-    spool_deletes_flush(spool);
-    for (size_t i = 0; all && i < count; i++) {
+    for (size_t i = 0; all && i < count; i++)
         all[i].file = files[i];
-        hurry(&all[i]);
-    }
+    spool_deletes_flush(spool);
     ou_cancel_attach(cancel, &hook, wake, spool);
-    r = all ? 0 : ou_error_set(err, ENOMEM, "sync");
-    for (size_t i = 0; r >= 0 && i < count; i++)
-        r = await_one(spool, &all[i], deadline_ms, cancel, parked.errnum ? &ignored : &parked, err);
+    r = all ? await_all(spool, all, count, deadline_ms, cancel, &parked, err)
+            : ou_error_set(err, ENOMEM, "sync");
     if (r >= 0)
         r = await_doomed(spool, prefix, deadline_ms, cancel, err);
     ou_cancel_detach(cancel, &hook);
@@ -185,14 +197,13 @@ int spool_sync(struct spool *spool, const char *prefix, uint64_t deadline_ms,
         spool_file_unref(files[i]);
     free(files);
     free(all);
+
     spool_deletes_flush(spool);
     if (r >= 0)
         r = spool_deletes_await(spool, prefix, deadline_ms, cancel, err);
-    if (r < 0)
-        return r;
-    if (parked.errnum) {
+    if (r >= 0 && parked.errnum) {
         *err = parked;
-        return -parked.errnum;
+        r = -parked.errnum;
     }
-    return 0;
+    return r < 0 ? r : 0;
 }
