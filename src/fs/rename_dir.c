@@ -195,6 +195,8 @@ static int rename_one_staged(struct mover *m, struct fs_inode *inode, struct spo
     new_key = new_key_of(m, key);
     if (!new_key)
         return ou_error_set(err, ENOMEM, "rename %s", key);
+    if (strlen(new_key) > OSS_KEY_MAX)
+        return ou_error_set(err, ENAMETOOLONG, "%s under %s", key, m->to);
     r = fs_rename_file(file, new_key, m->call->cancel, err);
     if (r < 0 || !inode)
         return r;
