@@ -29,8 +29,8 @@ struct spool_attr {
     char *xattr;               /* value of x-oss-meta-xattr; NULL: none */
     char *content_type;        /* NULL: by type (x-directory for directories) */
     char *cache_control, *content_disposition, *content_encoding, *expires; /* NULL: none */
-    char *storage_class;       /* the object's, kept when it is rewritten; NULL: default */
-    struct oss_meta *other;    /* x-oss-meta-* that are none of the above */
+    char *storage_class;    /* the object's, kept when it is rewritten; NULL: default */
+    struct oss_meta *other; /* x-oss-meta-* that are none of the above */
     size_t other_count;
 };
 void spool_attr_fini(struct spool_attr *a);

@@ -45,8 +45,8 @@ struct spool_file;
 
 enum spool_conflict { SPOOL_CONFLICT_OVERWRITE, SPOOL_CONFLICT_KEEP_BOTH, SPOOL_CONFLICT_FAIL };
 
-struct spool_config {       /* strings are copied */
-    const char *dir;        /* the spool's directory; this bucket's part is a subdirectory of it */
+struct spool_config { /* strings are copied */
+    const char *dir;  /* the spool's directory; this bucket's part is a subdirectory of it */
     struct oss_client *client;
     const char *prefix;     /* the mount's prefix, "" or "a/b/": only names the subdirectory */
     uint64_t part_size;     /* 0: 8 MiB */
