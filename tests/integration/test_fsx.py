@@ -1,4 +1,4 @@
-"""Random operations on one file (fsx.c), through remounts and kills, against their image in memory."""
+"""Random operations on one file (fsx.c), through remounts and kills, against their image."""
 
 import os
 import subprocess
