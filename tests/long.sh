@@ -3,7 +3,7 @@
 #
 #   OSSUP_BUILD_DIR   a build with its tests; default: build/plain in the clone
 #
-# A test belongs to it that is marked skipif("OSSUP_LONG" not in os.environ).
+# A test belongs to it that is named test_long_... and marked skipif("OSSUP_LONG" not in os.environ).
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,4 +12,4 @@ OSSUP_LONG=1
 export OSSUP_BUILD_DIR OSSUP_LONG
 
 cd "$here/tests/integration"
-exec /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -k long "$@"
+exec /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -k test_long "$@"
