@@ -1,47 +1,66 @@
 /*
- * LD_PRELOAD for a program that keeps a journal: SIGKILL before, in the middle of, and after each
- * call that changes something on disk. The points are numbered as they are reached; KILL_AT names
- * one, and KILL_LOG a file that gets its name.
+ * LD_PRELOAD for a program that keeps a journal: SIGKILL before, in the middle of, or after a call
+ * that changes something on disk. KILL_AT names the point: "3 before write" is the third time that
+ * a write is about to begin. Each kind of point is counted by itself, since how often the disk is
+ * synced depends on the time that passes.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 
-static atomic_int points;
+struct kind {
+    const char *name;
+    atomic_int reached;
+};
 
-static void point(const char *name)
+/* Is this the point that KILL_AT names? */
+static bool is_it(struct kind *kind)
 {
-    const char *wanted = getenv("KILL_AT"), *log = getenv("KILL_LOG");
-    int fd;
+    const char *wanted = getenv("KILL_AT");
+    char *name;
+    long number;
 
-    if (!wanted || atomic_fetch_add(&points, 1) + 1 != atoi(wanted))
-        return;
-    fd = log ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
-    if (fd >= 0)
-        (void)!write(fd, name, strlen(name));
-    (void)raise(SIGKILL);
-    for (;;) /* of a thread: the process is about to go */
+    if (!wanted)
+        return false;
+    number = strtol(wanted, &name, 10);
+    return *name == ' ' && !strcmp(name + 1, kind->name) &&
+           atomic_fetch_add(&kind->reached, 1) + 1 == number;
+}
+
+static void die(void)
+{
+    (void)kill(getpid(), SIGKILL);
+    for (;;) /* this thread goes, too, in a moment */
         (void)pause();
 }
 
+#define POINT(text)                                                                                \
+    do {                                                                                           \
+        static struct kind kind = {.name = text};                                                  \
+                                                                                                   \
+        if (is_it(&kind))                                                                          \
+            die();                                                                                 \
+    } while (0)
+
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t offset)
 {
+    static struct kind half = {.name = "in write"};
     ssize_t (*real)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pwrite64");
     ssize_t n;
 
-    point("before write\n");
-    if (len > 1 && getenv("KILL_AT") && atomic_load(&points) + 1 == atoi(getenv("KILL_AT")))
+    POINT("before write");
+    if (is_it(&half)) {
         (void)real(fd, data, len / 2, offset);
-    point("in write\n");
+        die();
+    }
     n = real(fd, data, len, offset);
-    point("after write\n");
+    POINT("after write");
     return n;
 }
 
@@ -50,9 +69,9 @@ int fdatasync(int fd)
     int (*real)(int) = dlsym(RTLD_NEXT, "fdatasync");
     int r;
 
-    point("before sync\n");
+    POINT("before sync");
     r = real(fd);
-    point("after sync\n");
+    POINT("after sync");
     return r;
 }
 
@@ -61,9 +80,9 @@ int fsync(int fd)
     int (*real)(int) = dlsym(RTLD_NEXT, "fsync");
     int r;
 
-    point("before directory sync\n");
+    POINT("before directory sync");
     r = real(fd);
-    point("after directory sync\n");
+    POINT("after directory sync");
     return r;
 }
 
@@ -72,9 +91,9 @@ int ftruncate64(int fd, off64_t size)
     int (*real)(int, off64_t) = dlsym(RTLD_NEXT, "ftruncate64");
     int r;
 
-    point("before truncate\n");
+    POINT("before truncate");
     r = real(fd, size);
-    point("after truncate\n");
+    POINT("after truncate");
     return r;
 }
 
@@ -83,8 +102,8 @@ int unlinkat(int dirfd, const char *path, int flags)
     int (*real)(int, const char *, int) = dlsym(RTLD_NEXT, "unlinkat");
     int r;
 
-    point("before removal\n");
+    POINT("before removal");
     r = real(dirfd, path, flags);
-    point("after removal\n");
+    POINT("after removal");
     return r;
 }
