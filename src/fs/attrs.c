@@ -32,11 +32,35 @@ static void order_in(struct fs_attrs *a, struct fs_record *r)
     a->newest = r;
 }
 
+static void unsaved(struct fs_attrs *a, struct fs_record *r)
+{
+    if (r->unsaved_at)
+        return;
+    r->next_unsaved = a->unsaved;
+    if (r->next_unsaved)
+        r->next_unsaved->unsaved_at = &r->next_unsaved;
+    r->unsaved_at = &a->unsaved;
+    a->unsaved = r;
+}
+
+void fs_attrs_saved(struct fs_record *r)
+{
+    if (!r->unsaved_at)
+        return;
+    *r->unsaved_at = r->next_unsaved;
+    if (r->next_unsaved)
+        r->next_unsaved->unsaved_at = r->unsaved_at;
+    r->next_unsaved = NULL;
+    r->unsaved_at = NULL;
+}
+
 static void record_free(struct fs_attrs *a, struct fs_record *r)
 {
+    fs_attrs_saved(r);
     order_out(a, r);
     fs_table_remove(&a->table, &r->link);
     spool_attr_fini(&r->attr);
+    free(r->target);
     free(r);
 }
 
@@ -65,7 +89,7 @@ struct fs_record *fs_attrs_match(struct fs_attrs *a, const char *key, const stru
     if (!r || r->implied || !fs_version_same(&r->seen, seen))
         return NULL;
     if (r->seen.modified_s == FS_MODIFIED_UNKNOWN && seen->modified_s != FS_MODIFIED_UNKNOWN)
-        r->saved = false;
+        unsaved(a, r);
     fs_version_adopt(&r->seen, seen);
     if (!seen->link)
         fs_version_adopt(&r->object, seen);
@@ -90,15 +114,32 @@ static struct fs_record *record_new(struct fs_attrs *a, const char *key)
     return r;
 }
 
+/* What the record of @key says about the target of @seen, taken out of it. */
+static char *take_target(struct fs_attrs *a, const char *key, const struct fs_version *seen)
+{
+    struct fs_record *old = find(a, key);
+    char *target;
+
+    if (!old || !old->target || !fs_version_same(&old->seen, seen))
+        return NULL;
+    target = old->target;
+    old->target = NULL;
+    return target;
+}
+
 int fs_attrs_put(struct fs_attrs *a, const char *key, const struct fs_version *seen,
                  const struct fs_version *object, const struct spool_attr *attr,
                  struct ou_error *err)
 {
+    char *target = take_target(a, key, seen);
     struct fs_record *r = record_new(a, key);
     int e;
 
-    if (!r)
+    if (!r) {
+        free(target);
         return ou_error_set(err, ENOMEM, "attributes of %s", key);
+    }
+    r->target = target;
     e = spool_attr_copy(&r->attr, attr, err);
     if (e < 0) {
         r->attr = (struct spool_attr){.mode = 0};
@@ -107,7 +148,20 @@ int fs_attrs_put(struct fs_attrs *a, const char *key, const struct fs_version *s
     }
     r->seen = *seen;
     r->object = *object;
+    unsaved(a, r);
     return 0;
+}
+
+void fs_attrs_put_target(struct fs_attrs *a, const char *key, const struct fs_version *seen,
+                         const char *target)
+{
+    struct fs_record *r = fs_attrs_match(a, key, seen);
+
+    if (!r || (r->target && strcmp(r->target, target) == 0))
+        return;
+    free(r->target);
+    r->target = strdup(target);
+    unsaved(a, r);
 }
 
 int fs_attrs_put_implied(struct fs_attrs *a, const char *key, struct ou_error *err)
@@ -120,6 +174,7 @@ int fs_attrs_put_implied(struct fs_attrs *a, const char *key, struct ou_error *e
     if (!r)
         return ou_error_set(err, ENOMEM, "attributes of %s", key);
     r->implied = true;
+    unsaved(a, r);
     return 0;
 }
 

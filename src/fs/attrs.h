@@ -19,18 +19,20 @@
 struct fs_record {
     struct fs_link link;
     struct fs_record *older, *newer;
-    bool implied;             /* a directory without a marker; the rest is zero */
-    bool saved;               /* on disk as it is here */
-    struct fs_version seen;   /* as listings show it */
+    bool implied; /* a directory without a marker; the rest is zero */
+    struct fs_record *next_unsaved, **unsaved_at; /* in .unsaved; NULL: on disk as it is here */
+    struct fs_version seen;                       /* as listings show it */
     struct fs_version object; /* as a HEAD shows it; differs for OSS Symlink objects only */
     struct spool_attr attr;
+    char *target; /* of a symlink, once it was read */
     char key[];
 };
 
 struct fs_attrs { /* zeroed memory is an empty cache */
     struct fs_table table;
     struct fs_record *oldest, *newest;
-    size_t max; /* 0: FS_ATTRS_MAX */
+    struct fs_record *unsaved; /* not written to disk yet */
+    size_t max;                /* 0: FS_ATTRS_MAX */
 };
 void fs_attrs_fini(struct fs_attrs *a);
 /** fs_attrs_get() - the record of @key, now the most recently used; NULL. Valid until the next put. */
@@ -38,12 +40,17 @@ struct fs_record *fs_attrs_get(struct fs_attrs *a, const char *key);
 /** fs_attrs_match() - likewise, if it is about @seen (which it adopts). */
 struct fs_record *fs_attrs_match(struct fs_attrs *a, const char *key,
                                  const struct fs_version *seen);
-/** fs_attrs_put() - copies all; -ENOMEM: it has no record of @key then. */
+/** fs_attrs_put() - copies all, keeps the target of the same version; -ENOMEM: it has no record of @key then. */
 int fs_attrs_put(struct fs_attrs *a, const char *key, const struct fs_version *seen,
                  const struct fs_version *object, const struct spool_attr *attr,
                  struct ou_error *err);
 /** fs_attrs_put_implied() - @key, a directory's, has no marker. */
 int fs_attrs_put_implied(struct fs_attrs *a, const char *key, struct ou_error *err);
+/** fs_attrs_put_target() - of the symlink @key in its version @seen, if there is a record of that. */
+void fs_attrs_put_target(struct fs_attrs *a, const char *key, const struct fs_version *seen,
+                         const char *target);
+/** fs_attrs_saved() - @record has been written, or need not be. */
+void fs_attrs_saved(struct fs_record *record);
 void fs_attrs_remove(struct fs_attrs *a, const char *key);
 
 #endif

@@ -225,13 +225,51 @@ int fs_make(struct fs *fs, uint64_t parent_id, const char *name, mode_t mode, co
 
 /* -- symlinks -- */
 
+/* The target of a symlink that is not staged is remembered as long as its version is. */
+static void remember_target(struct fs *fs, struct fs_inode *inode, const char *target)
+{
+    ou_autofree char *key = NULL;
+    struct ou_error err;
+
+    ou_lock_scope(&fs->lock);
+    if (inode->staged || inode->target)
+        return;
+    inode->target = strdup(target);
+    if (fs_inode_key(&fs->tree, inode, &key, &err) == 0)
+        fs_attrs_put_target(&fs->tree.attrs, key, &inode->seen, target);
+}
+
+static int known_target(struct fs *fs, struct fs_inode *inode, char **target)
+{
+    ou_lock_scope(&fs->lock);
+    if (inode->staged || !inode->target)
+        return 0;
+    *target = strdup(inode->target);
+    return *target != NULL;
+}
+
+static int read_target(struct fs *fs, struct fs_inode *inode, const struct fs_call *call,
+                       char **target, struct ou_error *err)
+{
+    ou_autofree char *buf = calloc(1, PATH_MAX);
+    ssize_t n;
+
+    if (!buf)
+        return ou_error_set(err, ENOMEM, "readlink");
+    n = fs_read_inode(fs, inode, buf, PATH_MAX - 1, 0, call, err);
+    if (n < 0)
+        return n == FS_READ_MUST_WAIT ? FS_MUST_WAIT : (int)n;
+    remember_target(fs, inode, buf);
+    *target = buf;
+    buf = NULL;
+    return 0;
+}
+
 int fs_readlink(struct fs *fs, uint64_t id, const struct fs_call *call, char **target,
                 struct ou_error *err)
 {
     struct fs_inode *inode;
-    ou_autofree char *buf = calloc(1, PATH_MAX);
-    ssize_t n;
-    int r = buf ? fs_inode_get(fs, id, &inode, err) : ou_error_set(err, ENOMEM, "readlink");
+    int r = fs_inode_get(fs, id, &inode, err);
 
     if (r < 0)
         return r;
@@ -239,31 +277,8 @@ int fs_readlink(struct fs *fs, uint64_t id, const struct fs_call *call, char **t
         r = ou_error_set(err, EINVAL, "readlink");
     else
         r = fs_refresh(fs, inode, call, err);
-    if (r != 0)
-        goto out;
-    {
-        ou_lock_scope(&fs->lock);
-        if (!inode->staged && inode->target) {
-            *target = strdup(inode->target);
-            r = *target ? 0 : ou_error_set(err, ENOMEM, "readlink");
-            goto out_locked;
-        }
-    }
-    n = fs_read_inode(fs, inode, buf, PATH_MAX - 1, 0, call, err);
-    if (n < 0) {
-        r = n == FS_READ_MUST_WAIT ? FS_MUST_WAIT : (int)n;
-        goto out;
-    }
-    *target = strdup(buf);
-    r = *target ? 0 : ou_error_set(err, ENOMEM, "readlink");
-    {
-        ou_lock_scope(&fs->lock);
-        if (r == 0 && !inode->staged && !inode->target)
-            inode->target = strdup(buf);
-    }
-    goto out;
-out_locked:
-out:
+    if (r == 0 && !known_target(fs, inode, target))
+        r = read_target(fs, inode, call, target, err);
     fs_unuse(fs, inode);
     return r;
 }

@@ -102,6 +102,9 @@ static bool deleted_locked(struct fs *fs, const char *key, bool is_dir, uint64_t
     struct fs_gone_key *gone = fs_gone_find(&fs->gone, key);
     bool deleting = spool_is_deleted(fs->spool, key) || (!is_dir && fs_doomed_locked(fs, key));
 
+    if (gone && gone->subtree && fs_doomed_below_locked(fs, key))
+        return true; /* removed with a file in it that is still being read */
+
     if (!gone)
         return deleting;
     if (!deleting && gone->subtree && !gone->confirmed_ms) {

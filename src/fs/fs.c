@@ -85,6 +85,8 @@ void fs_free(struct fs *fs)
     fs_pool_free(fs->requests);
     fs_pool_free(fs->waits);
     fs_session_free(fs);
+    if (fs->attrs_file && fs->prefix[0] == '\0')
+        fs_local_root_keep(fs);
     fs_attrs_file_close(fs->attrs_file);
     fs_renames_close(fs->renames);
     fs_tree_fini(&fs->tree);

@@ -60,6 +60,23 @@ void fs_gone_add(struct fs_gone *g, const char *key, bool subtree, uint64_t now_
         drop(g, g->oldest);
 }
 
+void fs_gone_again(struct fs_gone *g, const char *key, uint64_t now_ms)
+{
+    char *dir = strdup(key), *slash;
+
+    fs_gone_add(g, key, false, now_ms);
+    while (dir && (slash = strrchr(dir, '/')) != NULL) {
+        struct fs_gone_key *k;
+
+        slash[1] = '\0';
+        k = fs_gone_find(g, dir);
+        if (k && k->subtree)
+            k->confirmed_ms = 0;
+        *slash = '\0';
+    }
+    free(dir);
+}
+
 bool fs_gone_hides(struct fs_gone_key *k, bool pending, uint64_t begun_ms, uint64_t now_ms)
 {
     if (pending)

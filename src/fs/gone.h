@@ -34,6 +34,8 @@ struct fs_gone { /* zeroed memory is empty */
 void fs_gone_fini(struct fs_gone *g);
 /** fs_gone_add() - @key is being deleted (again). No memory: it is not remembered. */
 void fs_gone_add(struct fs_gone *g, const char *key, bool subtree, uint64_t now_ms);
+/** fs_gone_again() - @key is being deleted only now: so it is, and removed directories above it are, pending. */
+void fs_gone_again(struct fs_gone *g, const char *key, uint64_t now_ms);
 /** fs_gone_remove() - @key is made anew. */
 void fs_gone_remove(struct fs_gone *g, const char *key);
 struct fs_gone_key *fs_gone_find(const struct fs_gone *g, const char *key);

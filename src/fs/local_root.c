@@ -111,3 +111,20 @@ int fs_local_root_set(struct fs *fs, const struct spool_attr *attr, unsigned whi
     }
     return save(fs, &copy, err);
 }
+
+void fs_local_root_keep(struct fs *fs)
+{
+    struct fs_inode *root = fs->tree.root;
+    struct spool_attr copy;
+    struct ou_error err;
+    struct stat st;
+
+    {
+        ou_lock_scope(&fs->lock);
+        fs_stat_locked(fs, root, &st);
+        copy = root->attr;
+        copy.mtime = st.st_mtim;
+    }
+    if (save(fs, &copy, &err) < 0)
+        ou_log_warn(OU_LOG_FS, &err, "the root's times are not kept");
+}

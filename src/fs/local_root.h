@@ -11,6 +11,8 @@
 
 /** fs_local_root_load() - at mount; what cannot be read is as if it were not there. */
 void fs_local_root_load(struct fs *fs);
+/** fs_local_root_keep() - at the end: its times, as they are shown. */
+void fs_local_root_keep(struct fs *fs);
 /** fs_local_root_set() - @which: SPOOL_SET_* but XATTR. */
 int fs_local_root_set(struct fs *fs, const struct spool_attr *attr, unsigned which,
                       struct ou_error *err);

@@ -49,6 +49,15 @@ bool fs_doomed_locked(const struct fs *fs, const char *key)
     return i != NULL;
 }
 
+bool fs_doomed_below_locked(const struct fs *fs, const char *dir_key)
+{
+    const struct fs_inode *i = fs->doomed;
+
+    while (i && (i->replaced || strncmp(i->doomed, dir_key, strlen(dir_key)) != 0))
+        i = i->next_doomed;
+    return i != NULL;
+}
+
 bool fs_replaced_locked(struct fs *fs, const char *key)
 {
     bool any = false;
@@ -61,12 +70,19 @@ bool fs_replaced_locked(struct fs *fs, const char *key)
 
 int fs_delete_doomed(struct fs *fs, const char *key, struct ou_error *err)
 {
+    int r;
+
     {
         ou_lock_scope(&fs->lock);
         if (fs_doomed_locked(fs, key))
             return 0; /* another inode's readers are still there; the last of them deletes */
     }
-    return spool_delete(fs->spool, key, NULL, err);
+    r = spool_delete(fs->spool, key, NULL, err);
+    if (r == 0) {
+        ou_lock_scope(&fs->lock);
+        fs_gone_again(&fs->gone, key, ou_now_ms());
+    }
+    return r;
 }
 
 /* -- unlink -- */

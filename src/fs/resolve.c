@@ -181,7 +181,7 @@ static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *
 /* -- unknown names -- */
 
 static void unknown_step_locked(struct fs *fs, struct fs_inode *parent, const char *name,
-                                const struct fs_call *call, struct step *step)
+                                const char *key, const struct fs_call *call, struct step *step)
 {
     struct fs_dir *d = parent->dir;
     uint64_t now_ms = ou_now_ms();
@@ -197,8 +197,8 @@ static void unknown_step_locked(struct fs *fs, struct fs_inode *parent, const ch
         step->need = NEED_NAME; /* nothing is remembered: ask for no more than is wanted */
     else if (listed && d->listed_ms >= call->begun_ms)
         step->need = missed && onwards ? NEED_PAGE : NEED_NAME;
-    else if (listed ? !d->huge : missed)
-        step->need = NEED_START;
+    else if (listed ? !d->huge : missed || fs_attrs_get(&fs->tree.attrs, key) != NULL)
+        step->need = NEED_START; /* a name known from before: its neighbours are wanted, too */
     else
         step->need = listed && missed && onwards ? NEED_PAGE : NEED_NAME;
 }
@@ -250,7 +250,7 @@ static int look_locked(struct fs *fs, struct fs_inode *parent, const char *name,
             step->inode = child; /* told by something else: its marker, its own upload */
             step->until_ms = child->until_ms;
         } else {
-            unknown_step_locked(fs, parent, name, call, step);
+            unknown_step_locked(fs, parent, name, key, call, step);
         }
         return 0;
     }

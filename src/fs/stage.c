@@ -259,6 +259,8 @@ static void publish_locked(struct fs *fs, struct fs_inode *inode, struct spool_f
                           &inode->seen, now_ms, fs_trust_until(fs));
         if (!spool_file_pending(file))
             (void)fs_attrs_put(&fs->tree.attrs, key, &inode->seen, &inode->remote, &attr, &err);
+        if (inode->target)
+            fs_attrs_put_target(&fs->tree.attrs, key, &inode->seen, inode->target);
         free(key);
     }
     spool_attr_fini(&attr);

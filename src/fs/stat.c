@@ -105,6 +105,8 @@ void fs_apply_record_locked(struct fs *fs, struct fs_inode *inode, const struct 
     inode->checked_ms = checked_ms;
     if (inode->dir)
         inode->dir->marker_known = inode->dir->has_marker = true;
+    if (S_ISLNK(inode->type) && !inode->target && record->target)
+        inode->target = strdup(record->target);
     if (S_ISLNK(inode->type) && !inode->target && inode->attr_known)
         inode->target = fs_target_of_attr(&inode->attr);
 }

@@ -82,5 +82,6 @@ static inline struct oss_call fs_oss_call(const struct fs_call *call)
 struct fs_call fs_call_own(const struct fs *fs);
 /** fs_doomed_locked() - the object @key waits for its readers to close; see fs/remove.h. */
 bool fs_doomed_locked(const struct fs *fs, const char *key);
+bool fs_doomed_below_locked(const struct fs *fs, const char *dir_key);
 
 #endif
