@@ -60,6 +60,8 @@ void spool_file_free(struct spool_file *f)
             (void)close(f->fd[i]);
         extent_map_fini(&f->stored[i]);
     }
+    if (f->left_behind)
+        (void)atomic_fetch_sub(&f->spool->left_behind, 1);
     if (f->foreign)
         (void)atomic_fetch_sub(&f->spool->foreign_bases, 1);
     if (f->disk_bytes)
@@ -304,9 +306,19 @@ static uint64_t due_of_locked(const struct spool_file *f)
     return due;
 }
 
+static void count_left_behind_locked(struct spool_file *f, bool now)
+{
+    if (now && !f->left_behind)
+        (void)atomic_fetch_add(&f->spool->left_behind, 1);
+    else if (!now && f->left_behind)
+        (void)atomic_fetch_sub(&f->spool->left_behind, 1);
+    f->left_behind = now;
+}
+
 void spool_file_plan_locked(struct spool_file *f)
 {
     ou_mutex_assert_held(&f->lock);
+    count_left_behind_locked(f, spool_file_left_behind_locked(f));
     spool_timer_set(f, due_of_locked(f));
 }
 

@@ -62,10 +62,12 @@ struct spool_file {
     /* under .lock: */
     int fd[SPOOL_SLOTS]; /* -1: closed */
     unsigned opens, writers;
-    unsigned busy;   /* calls that use .fd or .journal */
-    unsigned held;   /* > 0: no upload may begin (a rename needs the key) */
-    unsigned parked; /* times in a row */
-    bool foreign;    /* counted in spool->foreign_bases: it uses the object of another key */
+    unsigned busy;    /* calls that use .fd or .journal */
+    unsigned reading; /* of these, calls that read where a map said a moment ago */
+    unsigned held;    /* > 0: no upload may begin (a rename needs the key) */
+    unsigned parked;  /* times in a row */
+    bool left_behind; /* counted in spool->left_behind */
+    bool foreign;     /* counted in spool->foreign_bases: it uses the object of another key */
     bool ending; /* its upload is told to have ended, and what follows from that is being done */
     bool hurry;  /* someone waits for it: no settle time */
     bool tell;   /* .s.failed is to be returned once */

@@ -39,6 +39,10 @@ static struct spool_base_reader *take_reader_locked(struct spool_file *f, int i,
     const struct spool_base *base = i ? &f->live_base : &f->s.base;
     struct spool_base_reader *r = f->reader[i];
 
+    if (!base->present) { /* fetched, and forgotten since the caller looked */
+        (void)ou_error_set(err, EAGAIN, "read the base of %s", f->id);
+        return NULL;
+    }
     if (!r) {
         r = calloc(1, sizeof(*r));
         if (!r) {
@@ -107,9 +111,9 @@ ssize_t spool_file_read_base(struct spool_file *f, bool stable, void *buf, size_
     n = xfer_reader_read(r->reader, buf, len, offset, 0, cancel, err);
     if ((n == -ESTALE || n == -ENOENT) && !stable && replaced_by_us(f, r, i, cancel))
         n = -EAGAIN; /* the new object has the bytes */
-    spool_base_reader_drop(r);
     if (n == 0 && len)
-        return ou_error_say(err, EIO, "the base of %s ends too early", f->id);
+        n = ou_error_say(err, EIO, "the base of %s ends too early", f->id);
+    spool_base_reader_drop(r);
     return n;
 }
 
@@ -124,9 +128,11 @@ ssize_t spool_file_read_slot_locked(struct spool_file *f, enum extent_slot slot,
     if (fd < 0)
         return fd == -ENOENT ? ou_error_say(err, EIO, "the data file of %s is gone", f->id) : fd;
     spool_file_enter_locked(f);
+    f->reading++;
     ou_mutex_unlock(&f->lock);
     n = ou_pread_full(fd, buf, len, offset, err);
     ou_mutex_lock(&f->lock);
+    f->reading--;
     spool_file_leave_locked(f);
     if (n >= 0 && (size_t)n < len)
         return ou_error_say(err, EIO, "the data file of %s is too short", f->id);

@@ -225,7 +225,7 @@ void spool_file_reclaim(struct spool_file *f)
     if (f->s.synced_version && f->s.synced_version != f->s.version)
         return; /* the last synced version may need it; the keeper syncs soon */
     ou_mutex_lock(&f->lock);
-    if (f->busy > 0) { /* a reader may be on its way to it */
+    if (f->reading) { /* it may be on its way there */
         ou_mutex_unlock(&f->lock);
         return;
     }

@@ -103,6 +103,7 @@ struct spool {
 
     _Atomic uint64_t seq;      /* counts names and deletes; unique in a spool */
     atomic_uint foreign_bases; /* files whose base has another key: usually none */
+    atomic_uint left_behind;   /* files whose upload under a former name is to be ended */
     atomic_bool started;
     struct spool_timer timer;
     struct spool_space space;

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #include <dirent.h>
@@ -26,6 +27,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define SIDECAR_MAX ((size_t)1 << 30) /* bytes: far above what compaction lets it grow to */
 
 bool spool_id_of(const char *name, const char *suffix, char id[SPOOL_ID_SIZE])
 {
@@ -55,6 +58,46 @@ static int apply(const struct ou_json *line, void *ctx, struct ou_error *err)
     return spool_sidecar_apply(p->s, line, p->trust, err);
 }
 
+/* Whether @line, without its LF, is whole: the sum is recomputed by sealing its body again. */
+static bool is_sealed(const char *line, size_t len)
+{
+    static const char tail[] = ",\"sum\":\"0123456789abcdef\"}";
+    const size_t tail_len = sizeof(tail) - 1;
+    ou_auto(ou_buf_fini) struct ou_buf body = {0}, sealed = {0};
+    struct ou_error err = OU_ERROR_INIT;
+
+    if (len <= tail_len)
+        return false;
+    ou_buf_add(&body, line, len - tail_len);
+    ou_buf_adds(&body, "}");
+    return ou_buf_check(&body, &err) == 0 &&
+           ou_journal_seal(&sealed, body.data, body.len, &err) == 0 && sealed.len == len + 1 &&
+           !memcmp(sealed.data, line, len);
+}
+
+/*
+ * A crash of the daemon leaves at most the beginning of one line, a power cut may leave rubbish
+ * from the last sync on. Anything else that follows the last good line means that a line in the
+ * middle was damaged: what comes before it is an older version, of which bytes may have been
+ * overwritten since.
+ */
+static int check_tail(const struct ou_journal *j, bool power_was_cut, struct ou_error *err)
+{
+    ou_auto(ou_buf_fini) struct ou_buf all = {0};
+    const char *line, *lf;
+    int r = ou_read_file(j->dirfd, j->name, SIDECAR_MAX, &all, err);
+
+    if (r < 0)
+        return r;
+    if (all.len <= j->size)
+        return 0;
+    for (line = all.data + j->size; (lf = strchr(line, '\n')) != NULL; line = lf + 1) {
+        if (!power_was_cut || is_sealed(line, (size_t)(lf - line)))
+            return ou_error_say(err, EBADMSG, "%s is damaged at byte %" PRIu64, j->name, j->size);
+    }
+    return 0;
+}
+
 int spool_sidecar_load(int dirfd, const char *name, const char *boot, struct spool_sidecar *s,
                        struct ou_journal *journal, struct ou_error *err)
 {
@@ -70,7 +113,8 @@ int spool_sidecar_load(int dirfd, const char *name, const char *boot, struct spo
         r = ou_journal_open(&j, dirfd, name, false, apply, &p, err);
     if (r < 0)
         return r;
-    if (!s->begun)
+    r = check_tail(&j, trust.others, err);
+    if (r == 0 && !s->begun)
         r = ou_error_say(err, EBADMSG, "%s has no beginning", name);
     if (journal && r == 0)
         *journal = j;

@@ -55,8 +55,8 @@ static void wake(void *arg)
 static bool is_leaving(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);
-    return f->disk_bytes && spool_file_pending_locked(f) && !f->writers && !f->retry_ms &&
-           !f->poisoned;
+    return f->disk_bytes && !f->writers && !f->poisoned &&
+           (f->up || f->ending || (spool_file_pending_locked(f) && !f->retry_ms));
 }
 
 static bool room_will_come(struct spool *spool)

@@ -132,8 +132,7 @@ static void detach(struct spool_upload *up)
     ou_mutex_lock(&f->lock);
     f->up = NULL;
     f->ending = true;
-    if (f->unlinked || spool_file_pending_locked(f))
-        spool_file_plan_locked(f);
+    spool_file_plan_locked(f);
     spool_file_enter_locked(f);
     spool_file_leave_locked(f); /* closes what nobody has open */
     (void)pthread_cond_broadcast(&f->changed);

@@ -14,14 +14,14 @@ static bool is_parked_locked(const struct spool_file *f)
     return f->retry_ms && f->s.failed.errnum && !f->up;
 }
 
-/* Uploads of names that are gone: they are being ended, or end in one more delete. */
-static uint64_t count_doomed_locked(const struct spool *spool, const char *prefix)
+/* Uploads of names that are gone: they are to be ended, which may take one more delete. */
+static uint64_t count_doomed_locked(const struct spool *spool)
 {
-    uint64_t count = 0;
+    uint64_t count = atomic_load(&spool->left_behind);
 
     ou_mutex_assert_held(&spool->lock);
     for (const struct spool_upload *up = spool->locked.uploads; up; up = spool_upload_next(up))
-        count += spool_upload_doomed(up) && !strncmp(spool_upload_key(up), prefix, strlen(prefix));
+        count += spool_upload_doomed(up);
     return count;
 }
 
@@ -32,7 +32,8 @@ void spool_pending(struct spool *spool, const char *prefix, struct spool_pending
 
     *out = (struct spool_pending){.deletes = spool_deletes_count(spool, prefix)};
     ou_lock_scope(&spool->lock);
-    out->deletes += count_doomed_locked(spool, prefix);
+    if (!len)
+        out->deletes += count_doomed_locked(spool);
     while ((n = spool_table_next(&spool->locked.files, n)) != NULL) {
         struct spool_file *f = spool_container(n, struct spool_file, node);
 
@@ -132,11 +133,11 @@ static int await_one(struct spool *spool, const struct awaited *a, uint64_t dead
     }
 }
 
-static int await_doomed(struct spool *spool, const char *prefix, uint64_t deadline_ms,
-                        struct ou_cancel *cancel, struct ou_error *err)
+static int await_doomed(struct spool *spool, uint64_t deadline_ms, struct ou_cancel *cancel,
+                        struct ou_error *err)
 {
     ou_lock_scope(&spool->lock);
-    while (count_doomed_locked(spool, prefix)) {
+    while (count_doomed_locked(spool)) {
         if (ou_cancel_triggered(cancel))
             return ou_error_set(err, EINTR, "sync");
         if (ou_cond_wait_until(&spool->changed, &spool->lock, deadline_ms))
@@ -191,7 +192,7 @@ int spool_sync(struct spool *spool, const char *prefix, uint64_t deadline_ms,
     r = all ? await_all(spool, all, count, deadline_ms, cancel, &parked, err)
             : ou_error_set(err, ENOMEM, "sync");
     if (r >= 0)
-        r = await_doomed(spool, prefix, deadline_ms, cancel, err);
+        r = await_doomed(spool, deadline_ms, cancel, err);
     ou_cancel_detach(cancel, &hook);
     for (size_t i = 0; i < count; i++)
         spool_file_unref(files[i]);

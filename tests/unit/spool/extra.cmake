@@ -6,3 +6,6 @@ set(SPOOL_WRAP oss_put_object oss_copy_object oss_head_object oss_initiate_uploa
 set(test_life_WRAP ${SPOOL_WRAP})
 set(test_stable_WRAP ${SPOOL_WRAP} fdatasync fsync)
 set(test_histories_WRAP ${SPOOL_WRAP})
+set(test_sidecar_WRAP ${SPOOL_WRAP})
+set(test_order_WRAP ${SPOOL_WRAP})
+set(test_parked_WRAP ${SPOOL_WRAP} pwrite64)

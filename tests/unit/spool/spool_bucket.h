@@ -350,7 +350,7 @@ static inline unsigned world_count_files(const char *spool_directory, const char
     return count;
 }
 
-static inline void world_assert_nothing_left(struct spool *spool)
+static inline void world_assert_spool_empty(struct spool *spool)
 {
     struct spool_pending p;
 
@@ -360,6 +360,11 @@ static inline void world_assert_nothing_left(struct spool *spool)
     assert_int_equal(world_count_files(spool_dir(spool), ".ckpt"), 0);
     assert_int_equal(world_count_files(spool_dir(spool), ".data"), 0);
     assert_int_equal(world_count_files(spool_dir(spool), ".alt"), 0);
+}
+
+static inline void world_assert_nothing_left(struct spool *spool)
+{
+    world_assert_spool_empty(spool);
     assert_int_equal(bucket_open_uploads(), 0);
 }
 
