@@ -131,7 +131,6 @@ static void detach(struct spool_upload *up)
 
     ou_mutex_lock(&f->lock);
     f->up = NULL;
-    f->ending = true;
     spool_file_plan_locked(f);
     spool_file_enter_locked(f);
     spool_file_leave_locked(f); /* closes what nobody has open */
@@ -153,6 +152,9 @@ void spool_upload_done(void *ctx, const struct xfer_result *result, const struct
     bool published, drop;
 
     ou_mutex_lock(&f->io);
+    ou_mutex_lock(&f->lock);
+    f->ending = true;
+    ou_mutex_unlock(&f->lock);
     published = !why && !f->unlinked && !strcmp(up->key, f->s.key);
     if (published)
         journal_published(up, result);
