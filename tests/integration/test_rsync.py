@@ -45,7 +45,7 @@ def test_tree_comes_back_as_it_was(make_mount, server, bucket, folder):
     tree = folder / "tree"
     tree.mkdir()
     entries, folders = make_tree(tree)
-    mount = make_mount(attr_timeout="1s", settle="500ms").start()
+    mount = make_mount(attr_timeout="10m", settle="500ms").start()
     target = mount.path / "copy"
 
     server.clear_log()
@@ -55,7 +55,7 @@ def test_tree_comes_back_as_it_was(make_mount, server, bucket, folder):
     puts = counts.pop("PutObject")
     # rsync sets a directory's mode and times late: on a slow machine each is a PUT of its own.
     assert puts <= entries + 1 + 3 * folders, counts
-    assert sum(counts.values()) <= entries // 100 + folders, counts
+    assert sum(counts.values()) <= entries // 100 + 2 * folders, counts
     assert bucket.uploads() == []
 
     mount.start()
