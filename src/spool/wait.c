@@ -56,6 +56,14 @@ static bool is_closed_pending(struct spool_file *f)
     return spool_file_pending_locked(f) && (!f->writers || f->publishable == f->s.version);
 }
 
+/* What sync waits for: also for what follows from a publication, so that the spool is empty then. */
+static bool is_under_way(struct spool_file *f)
+{
+    ou_lock_scope(&f->lock);
+    return f->ending ||
+           (spool_file_pending_locked(f) && (!f->writers || f->publishable == f->s.version));
+}
+
 void spool_reload(struct spool *spool)
 {
     struct ou_error err = OU_ERROR_INIT;
@@ -153,7 +161,7 @@ static void hurry(struct awaited *a)
     ou_mutex_lock(&f->lock);
     a->version = f->s.version;
     a->attr = f->s.attr_number;
-    f->hurry = true;
+    f->hurry = spool_file_pending_locked(f);
     spool_file_plan_locked(f);
     ou_mutex_unlock(&f->lock);
     spool_upload_kick(f);
@@ -180,7 +188,7 @@ int spool_sync(struct spool *spool, const char *prefix, uint64_t deadline_ms,
     struct awaited *all;
     struct ou_cancel_hook hook;
     size_t count = 0;
-    int r = spool_collect(spool, prefix, is_closed_pending, &files, &count, err);
+    int r = spool_collect(spool, prefix, is_under_way, &files, &count, err);
 
     if (r < 0)
         return r;

@@ -278,7 +278,7 @@ static void cut_power(int from, int to)
             if (unit_random_below(&rng, 2))
                 continue;
             for (size_t i = at; i < at + len; i++)
-                now.data[i] = kept && i < kept->len ? kept->data[i] : 0;
+                now.data[i] = kept && i < kept->len ? kept->data[i] : '\0';
         }
         fd = openat(to, e->d_name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         assert_int_equal(ou_write_all(fd, now.data, now.len, &err), 0);
