@@ -75,6 +75,7 @@ struct spool_file {
     uint64_t changed_ms;                 /* of the last write, close or attribute change */
     uint64_t publishable;     /* a version that may be published though writers have it open;
                                  SPOOL_NO_VERSION: none */
+    uint64_t hurry_version;   /* until this one is in the bucket */
     uint64_t open_publish_ms; /* when that was last done */
     uint64_t published_version, published_attr; /* newest in the bucket */
     uint64_t retry_ms;                          /* parked: when it is tried again; 0: not parked */
@@ -159,6 +160,9 @@ void spool_upload_due(struct spool_file *file);
 /** spool_upload_changed() - .io held, after a stable point that changed @delta and all from @cut on. */
 void spool_upload_changed(struct spool_file *file, const struct extent_map *delta, uint64_t cut,
                           uint64_t end, bool base_changed);
+/** spool_upload_prepare() - .io held, before a stable point (@sync: of fsync) with these changes. */
+void spool_upload_prepare(struct spool_file *file, const struct extent_map *delta, uint64_t cut,
+                          bool sync);
 /** spool_upload_restart() - .io held: what the upload was begun with is not so any more. */
 void spool_upload_restart(struct spool_file *file);
 /** spool_upload_mark_locked() - .io and .lock held: in one step with the switch of the stable map. */

@@ -126,6 +126,7 @@ int spool_file_sync(struct spool_file *f, struct ou_error *err)
         r = told_locked(f, err);
     }
     ou_mutex_unlock(&f->lock);
+    spool_upload_kick(f); /* its gate may have asked already */
     return r;
 }
 
@@ -175,6 +176,7 @@ int spool_file_upload(struct spool_file *f, uint64_t deadline_ms, struct ou_canc
         f->publishable = f->s.version;
         f->open_publish_ms = 0;
         f->hurry = true;
+        f->hurry_version = f->s.version;
         parked = f->parked;
         f->retry_ms = 0; /* try again now; only a new failure is an answer */
         spool_file_plan_locked(f);

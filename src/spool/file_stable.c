@@ -82,6 +82,8 @@ static int switch_version(struct spool_file *f, bool sync, struct ou_error *err)
 
     r = put_stable(f, sync, &lines, err);
     if (r == 0)
+        spool_upload_prepare(f, &delta, cut, sync);
+    if (r == 0)
         r = spool_file_journal(f, &lines, sync, err);
     if (r < 0)
         return r;

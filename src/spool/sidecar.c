@@ -338,7 +338,7 @@ static int apply_extents(struct spool_sidecar *s, const struct ou_json *line,
 
 /*
  * The bytes of @coming and all at and beyond @cut have changed: forget what said otherwise. While
- * a version is being published its parts are what tells whether it was, so they only are marked.
+ * a version is being published its parts are what tells whether it was, so they are only marked.
  */
 static void drop_parts(struct spool_upload_state *u, const struct extent_map *coming, uint64_t cut)
 {
@@ -350,7 +350,7 @@ static void drop_parts(struct spool_upload_state *u, const struct extent_map *co
         struct extent e;
 
         if (end > cut || (extent_map_next(coming, p->offset, &e) && e.offset < end)) {
-            if (!u->publishing)
+            if (!u->publishing && !u->frozen)
                 continue;
             p->stale = true;
         }
@@ -570,36 +570,58 @@ static int apply_part(struct spool_sidecar *s, const struct ou_json *line,
     return parts_add(&s->upload, &p, err);
 }
 
+static int move_changed(struct spool_sidecar *s, struct ou_error *err)
+{
+    int r = set_add_map(&s->upload.moved, &s->changed, s->size, err);
+
+    if (r == 0)
+        extent_map_fini(&s->changed);
+    return r;
+}
+
+static int apply_freeze(struct spool_sidecar *s, const struct ou_json *line,
+                        const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    int r = get_u64(line, "version", UINT64_MAX, &s->upload.version, err);
+
+    (void)trust;
+    if (r < 0)
+        return r;
+    s->upload.frozen = true;
+    return move_changed(s, err);
+}
+
 static int apply_publishing(struct spool_sidecar *s, const struct ou_json *line,
                             const struct spool_sidecar_trust *trust, struct ou_error *err)
 {
     struct spool_upload_state *u = &s->upload;
+    uint64_t version;
     int r;
 
     (void)trust;
-    if ((r = get_u64(line, "version", UINT64_MAX, &u->version, err)) < 0 ||
+    if ((r = get_u64(line, "version", UINT64_MAX, &version, err)) < 0 ||
         (r = get_u64(line, "size", SPOOL_SIZE_MAX, &u->size, err)) < 0 ||
         (r = get_u64(line, "attr", UINT64_MAX, &u->attr, err)) < 0 ||
         (r = get_bytes(line, "key", true, &u->key, err)) < 0)
         return r;
-    r = set_add_map(&u->moved, &s->changed, s->size, err);
-    if (r < 0)
-        return r;
-    extent_map_fini(&s->changed);
+    u->frozen = u->frozen && version == u->version;
+    u->version = version;
     u->publishing = true;
-    return 0;
+    return u->frozen ? 0 : move_changed(s, err); /* what is frozen was moved then */
 }
 
 /* What was on its way is not known to be there. */
 static int take_back(struct spool_sidecar *s, struct ou_error *err)
 {
-    int r = set_add_map(&s->changed, &s->upload.moved, s->size, err);
+    int r = s->upload.frozen ? 0 : set_add_map(&s->changed, &s->upload.moved, s->size, err);
 
     if (r < 0)
         return r;
-    extent_map_fini(&s->upload.moved);
+    if (!s->upload.frozen)
+        extent_map_fini(&s->upload.moved);
     s->upload.publishing = false;
-    drop_stale_parts(&s->upload);
+    if (!s->upload.frozen)
+        drop_stale_parts(&s->upload);
     return 0;
 }
 
@@ -632,10 +654,12 @@ static int apply_forget(struct spool_sidecar *s, const struct ou_json *line,
 static int apply_canceled(struct spool_sidecar *s, const struct ou_json *line,
                           const struct spool_sidecar_trust *trust, struct ou_error *err)
 {
-    int r = take_back(s, err);
+    int r;
 
     (void)line;
     (void)trust;
+    s->upload.frozen = false;
+    r = take_back(s, err);
     if (r == 0)
         upload_fini(&s->upload);
     return r;
@@ -724,7 +748,7 @@ static int apply_baseless(struct spool_sidecar *s, const struct ou_json *line,
     spool_base_fini(&s->base);
     s->base_limit = 0;
     s->upload.part_count = 0; /* copies of the base among them */
-    s->upload.publishing = false;
+    s->upload.frozen = s->upload.publishing = false;
     extent_map_fini(&s->upload.moved);
     if (!s->version) /* without base and version there would be nothing */
         s->version = 1;
@@ -779,6 +803,7 @@ static const struct {
     {"initiating", apply_initiating},
     {"upload", apply_upload},
     {"part", apply_part},
+    {"freeze", apply_freeze},
     {"publishing", apply_publishing},
     {"unpublished", apply_unpublished},
     {"forget", apply_forget},

@@ -31,6 +31,8 @@
  *   part        number, offset, size, etag, copy (bool), crc64 if known: it is in the upload and
  *               has the bytes of the stable version of this place of the journal (with stale:
  *               of the version of the publishing record that follows; compaction only)
+ *   freeze      version: this version is being uploaded as it is, whatever stable versions come
+ *               meanwhile; the changed ranges until here are on their way (as with publishing)
  *   publishing  key K, version, size, attr: Put, Copy or Complete is about to be sent
  *   unpublished it was not, or is to be sent again: the changed ranges count as changed again
  *   forget      the upload id is dead
@@ -94,11 +96,11 @@ struct spool_upload_state {
     struct timespec initiated;
     char upload_id[OSS_UPLOAD_ID_SIZE]; /* "": none */
     uint64_t attr;                      /* the attributes it was initiated with */
-    struct spool_part *parts;           /* of unchanged bytes, while not .publishing */
+    struct spool_part *parts;           /* of unchanged bytes, unless .stale */
     size_t part_count, part_room;
-    bool publishing;
-    uint64_t version, size;  /* publishing: what */
-    struct extent_map moved; /* publishing: in which ranges it differs from the base */
+    bool frozen, publishing;
+    uint64_t version, size;  /* frozen, publishing: what (.size: publishing only) */
+    struct extent_map moved; /* in which ranges what is frozen or published differs from the base */
 };
 
 struct spool_sidecar {
@@ -188,6 +190,7 @@ void spool_record_initiating(struct ou_buf *out, const char *key, uint64_t attr,
 void spool_record_upload(struct ou_buf *out, const char *upload_id, uint64_t attr);
 void spool_record_part(struct ou_buf *out, const struct oss_part *part, uint64_t offset, bool copy,
                        bool stale);
+void spool_record_freeze(struct ou_buf *out, uint64_t version);
 void spool_record_publishing(struct ou_buf *out, const char *key, uint64_t version, uint64_t size,
                              uint64_t attr);
 void spool_record_published(struct ou_buf *out, const char *etag, uint64_t size, uint64_t version,

@@ -194,6 +194,11 @@ void spool_record_part(struct ou_buf *out, const struct oss_part *part, uint64_t
     ou_buf_adds(out, "}");
 }
 
+void spool_record_freeze(struct ou_buf *out, uint64_t version)
+{
+    ou_buf_addf(out, "{\"type\":\"freeze\",\"version\":%" PRIu64 "}", version);
+}
+
 void spool_record_publishing(struct ou_buf *out, const char *key, uint64_t version, uint64_t size,
                              uint64_t attr)
 {
@@ -272,6 +277,10 @@ static void put_upload(struct ou_buf *out, const struct spool_upload_state *u)
     for (size_t i = 0; i < u->part_count; i++) {
         spool_record_part(out, &u->parts[i].part, u->parts[i].offset, u->parts[i].copy,
                           u->parts[i].stale);
+        ou_buf_adds(out, "\n");
+    }
+    if (u->frozen) {
+        spool_record_freeze(out, u->version);
         ou_buf_adds(out, "\n");
     }
     if (u->publishing) {

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BUSY_MS                                                                                    \
     UINT64_C(100)          /* until an upload that something stands in the way of is tried again */
@@ -49,6 +50,9 @@ void spool_upload_free(struct spool_upload *up)
         return;
     if (up->has_headers)
         spool_headers_fini(&up->headers);
+    extent_map_fini(&up->frozen);
+    if (up->frozen_fd >= 0)
+        (void)close(up->frozen_fd);
     free(up->key);
     free(up);
 }
@@ -178,7 +182,7 @@ void spool_upload_mark_locked(struct spool_file *f, const struct extent_map *del
     ou_mutex_assert_held(&f->lock);
     if (!up)
         return;
-    if (up->let_out && up->size && overlaps(delta, cut, 0, up->size))
+    if (up->let_out && !up->is_frozen && up->size && overlaps(delta, cut, 0, up->size))
         up->broken = true;
 }
 
@@ -226,6 +230,41 @@ int spool_upload_replan(struct spool_upload *up, struct ou_error *err)
     return 0;
 }
 
+static bool has_writers(struct spool_file *f)
+{
+    ou_lock_scope(&f->lock);
+    return f->writers > 0;
+}
+
+/* An open file whose upload is not done after so long is not going to pause for it. */
+static bool must_freeze(struct spool_file *f, bool sync)
+{
+    const struct spool_upload *up = f->up;
+
+    return sync && has_writers(f) && !up->is_frozen && !up->let_out &&
+           up->version == f->s.version &&
+           ou_now_ms() >= up->started_ms + f->spool->config.open_flush_ms;
+}
+
+void spool_upload_prepare(struct spool_file *f, const struct extent_map *delta, uint64_t cut,
+                          bool sync)
+{
+    struct ou_error err = OU_ERROR_INIT;
+    int r = 0;
+
+    ou_mutex_assert_held(&f->io);
+    if (!f->up || f->up->canceled || f->up->restart)
+        return;
+    if (must_freeze(f, sync))
+        r = spool_freeze(f->up, &err);
+    if (r == 0 && f->up->is_frozen)
+        r = spool_frozen_keep(f->up, delta, cut, &err);
+    if (r < 0) { /* the newer version matters more */
+        ou_log_warn(OU_LOG_SPOOL, &err, "upload begins again key=%s", f->up->key);
+        spool_upload_restart(f);
+    }
+}
+
 void spool_upload_changed(struct spool_file *f, const struct extent_map *delta, uint64_t cut,
                           uint64_t end, bool base_changed)
 {
@@ -240,6 +279,8 @@ void spool_upload_changed(struct spool_file *f, const struct extent_map *delta, 
         spool_upload_restart(f);
         return;
     }
+    if (up->is_frozen)
+        return;
     /* A Put that is out and whose bytes are all as they were (a log that grew) may end well. */
     if (up->let_out && up->kind == XFER_PLAN_PUT && !up->broken)
         return;
@@ -410,6 +451,8 @@ static struct spool_upload *new_upload(struct spool_file *f, const char *key, st
         return NULL;
     }
     up->file = f;
+    up->frozen_fd = -1;
+    up->started_ms = ou_now_ms();
     up->version = f->s.version;
     up->size = f->s.size;
     up->attr = f->s.upload.attr; /* of an upload id that is gone on with */
@@ -456,6 +499,17 @@ static int start(struct spool_file *f, const char *key, struct ou_error *err)
     if (f->s.base.present) {
         spec.base_key = f->s.base.key;
         spec.base_etag = f->s.base.etag;
+    }
+    if (has_writers(f) && !older && !up->abort_only) {
+        r = spool_freeze(up, err);
+        if (r < 0) {
+            xfer_plan_fini(&plan);
+            spool_upload_free(up);
+            return r;
+        }
+        ou_mutex_lock(&f->lock);
+        f->open_publish_ms = ou_now_ms();
+        ou_mutex_unlock(&f->lock);
     }
     (void)spool_file_ref(f);
     list(up);

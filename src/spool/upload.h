@@ -31,6 +31,16 @@ struct spool_upload {
     bool restart;   /* it ends in order to begin again */
     bool uses_base; /* the plan copies from it, or reads it */
 
+    /*
+     * Frozen: the version goes out as it is while newer ones become stable. Before such a one
+     * changes bytes of it, these are copied to .frozen_fd; .frozen says where they are: EXTENT_A
+     * there, EXTENT_B in the base, EXTENT_ZERO nowhere. Elsewhere the stable version still has them.
+     */
+    bool is_frozen;
+    struct extent_map frozen;
+    int frozen_fd; /* -1: none yet */
+    uint64_t started_ms;
+
     struct spool_headers headers; /* the engine's thread in headers() */
     bool has_headers;
 };
@@ -47,6 +57,17 @@ int spool_upload_plan(struct spool_file *file, struct xfer_plan *plan, bool *use
 int spool_upload_replan(struct spool_upload *up, struct ou_error *err);
 void spool_upload_free(struct spool_upload *up);
 void spool_upload_unlist(struct spool_upload *up);
+/* frozen.c */
+/** spool_freeze() - .io held, the planned version is the stable one: it goes out as it is. */
+int spool_freeze(struct spool_upload *up, struct ou_error *err);
+/** spool_frozen_keep() - .io held, before a stable point: what it changes is copied away. */
+int spool_frozen_keep(struct spool_upload *up, const struct extent_map *delta, uint64_t cut,
+                      struct ou_error *err);
+/** spool_frozen_read() - a run of the frozen version. Return: bytes, 0: the stable version has it, *@len cut to that. */
+ssize_t spool_frozen_read(struct spool_upload *up, void *buf, size_t *len, uint64_t offset,
+                          struct ou_error *err);
+/** spool_frozen_has() - .lock held: some of [@offset, @offset + @size) was copied away. */
+bool spool_frozen_has(const struct spool_upload *up, uint64_t offset, uint64_t size);
 /* fetch.c */
 /** spool_fetch_base() - what a Put still needs of its base comes into the spool. Waits for the network. */
 int spool_fetch_base(struct spool_upload *up, struct ou_error *err);

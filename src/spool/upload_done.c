@@ -58,7 +58,7 @@ static void journal_published(struct spool_upload *up, const struct xfer_result 
     f->retry_ms = 0;
     f->parked = 0;
     f->tell = false;
-    f->hurry = false;
+    f->hurry = f->hurry && up->version < f->hurry_version;
     ou_mutex_unlock(&f->lock);
     spool_base_reader_drop(old[0]);
     spool_base_reader_drop(old[1]);
@@ -116,6 +116,8 @@ static void failed(struct spool_upload *up, const struct xfer_result *result,
     struct spool_file *f = up->file;
     struct ou_error err = *why;
 
+    if (why->errnum == EINTR && ou_cancel_triggered(f->spool->cancel))
+        return; /* the spool is being closed: it goes on with the next mount */
     if (up->canceled || up->restart || why->errnum == ECANCELED) {
         canceled(up, result->maybe_published);
         return;

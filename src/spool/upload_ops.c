@@ -16,9 +16,14 @@ static ssize_t read_run(struct spool_upload *up, void *buf, size_t len, uint64_t
 {
     struct spool_file *f = up->file;
     struct extent e;
-    ssize_t n = 0;
-
+    ssize_t n = spool_frozen_read(up, buf, &len, offset, err);
+    if (n)
+        return n;
     ou_mutex_lock(&f->lock);
+    if (spool_frozen_has(up, offset, len)) { /* copied away just now */
+        ou_mutex_unlock(&f->lock);
+        return -EAGAIN;
+    }
     if (offset >= f->s.size) { /* a newer version is shorter */
         ou_mutex_unlock(&f->lock);
         return ou_error_set(err, ESTALE, "read %s", up->key);
@@ -40,6 +45,8 @@ static ssize_t read_run(struct spool_upload *up, void *buf, size_t len, uint64_t
         memset(buf, 0, len);
         n = (ssize_t)len;
     }
+    if (n > 0 && spool_frozen_has(up, offset, (uint64_t)n))
+        n = -EAGAIN; /* and perhaps overwritten, while it was read */
     ou_mutex_unlock(&f->lock);
     return n;
 }
@@ -94,6 +101,7 @@ static int op_record(void *ctx, const struct xfer_event *event, struct ou_error 
     struct spool_upload *up = ctx;
     struct spool_file *f = up->file;
     ou_auto(ou_buf_fini) struct ou_buf line = {0};
+    bool stale;
 
     ou_lock_scope(&f->io);
     switch (event->kind) {
@@ -110,7 +118,10 @@ static int op_record(void *ctx, const struct xfer_event *event, struct ou_error 
         /* Under .io, under which stable points are made and told: see xfer_event_stale(). */
         if (xfer_event_stale(event))
             return 0;
-        spool_record_part(&line, event->part, event->where->offset, event->where->copy, false);
+        ou_mutex_lock(&f->lock);
+        stale = spool_frozen_has(up, event->where->offset, event->where->size);
+        ou_mutex_unlock(&f->lock);
+        spool_record_part(&line, event->part, event->where->offset, event->where->copy, stale);
         break;
     case XFER_EVENT_PUBLISHING:
         return 0; /* may_publish() has */
@@ -135,12 +146,13 @@ static int let_out(struct spool_upload *up, struct ou_error *err)
 
     ou_mutex_assert_held(&f->io);
     ou_mutex_lock(&f->lock);
-    held = up->canceled || up->restart || f->unlinked || f->poisoned ||
-           (f->writers && f->publishable != f->s.version) || strcmp(up->key, f->s.key) != 0;
+    held = up->canceled || up->restart || f->unlinked || strcmp(up->key, f->s.key) != 0;
+    if (!up->is_frozen)
+        held = held || f->poisoned || (f->writers && f->publishable != f->s.version);
     ou_mutex_unlock(&f->lock);
     if (held)
         return 0;
-    if (f->s.version != up->version) { /* it came while nobody could be told */
+    if (f->s.version != up->version && !up->is_frozen) { /* it came while nobody could be told */
         r = spool_upload_replan(up, err);
         return r == -EBUSY ? 0 : r;
     }
@@ -207,10 +219,11 @@ static void op_unpublished(void *ctx, bool maybe)
     up->let_out = false;
     up->broken = false;
     ou_mutex_unlock(&f->lock);
-    touch_stale(up);
+    if (!up->is_frozen)
+        touch_stale(up);
     if (!maybe && spool_file_word(f, "unpublished", false, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);
-    if (f->s.version != up->version && !up->canceled && !up->restart &&
+    if (f->s.version != up->version && !up->is_frozen && !up->canceled && !up->restart &&
         spool_upload_replan(up, &err) < 0 && err.errnum != EBUSY)
         ou_log_warn(OU_LOG_SPOOL, &err, "plan again key=%s", up->key); /* the gate asks again */
     ou_lock_scope(&f->lock);

@@ -162,6 +162,7 @@ static void hurry(struct awaited *a)
     a->version = f->s.version;
     a->attr = f->s.attr_number;
     f->hurry = spool_file_pending_locked(f);
+    f->hurry_version = f->s.version;
     spool_file_plan_locked(f);
     ou_mutex_unlock(&f->lock);
     spool_upload_kick(f);

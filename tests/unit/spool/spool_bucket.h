@@ -8,10 +8,17 @@
 #ifndef OSSUP_TESTS_SPOOL_BUCKET_H
 #define OSSUP_TESTS_SPOOL_BUCKET_H
 
-/* Its copy knows no If-Match and no missing source: ours, below, does. */
-#define __wrap_oss_copy_object fake_copy_object
+/*
+ * Its copy knows no If-Match and no missing source, its lists are not freed when their answer is
+ * lost: ours, below, do and are.
+ */
+#define __wrap_oss_copy_object  fake_copy_object
+#define __wrap_oss_list_parts   fake_list_parts
+#define __wrap_oss_list_uploads fake_list_uploads
 #include "unit/transfer/fake_bucket.h"
 #undef __wrap_oss_copy_object
+#undef __wrap_oss_list_parts
+#undef __wrap_oss_list_uploads
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -160,6 +167,60 @@ int __wrap_oss_copy_object(struct oss_client *c, const struct oss_call *call,
         bucket_answer(&o->bytes, out);
     ou_mutex_unlock(&bucket.lock);
     return bucket_end(OP_COPY, 0, fault, r, err);
+}
+
+int __wrap_oss_list_parts(struct oss_client *c, const struct oss_call *call, const char *key,
+                          const char *upload_id, struct oss_part_list *out, struct ou_error *err);
+int __wrap_oss_list_parts(struct oss_client *c, const struct oss_call *call, const char *key,
+                          const char *upload_id, struct oss_part_list *out, struct ou_error *err)
+{
+    struct oss_part_list list = {0};
+    int r = fake_list_parts(c, call, key, upload_id, &list, err);
+
+    if (r < 0)
+        oss_part_list_fini(&list);
+    else
+        *out = list;
+    return r;
+}
+
+int __wrap_oss_list_uploads(struct oss_client *c, const struct oss_call *call, const char *prefix,
+                            const char *key_marker, const char *upload_id_marker,
+                            struct oss_upload_list *out, struct ou_error *err);
+int __wrap_oss_list_uploads(struct oss_client *c, const struct oss_call *call, const char *prefix,
+                            const char *key_marker, const char *upload_id_marker,
+                            struct oss_upload_list *out, struct ou_error *err)
+{
+    struct oss_upload_list list = {0};
+    int r = fake_list_uploads(c, call, prefix, key_marker, upload_id_marker, &list, err);
+
+    if (r < 0)
+        oss_upload_list_fini(&list);
+    else
+        *out = list;
+    return r;
+}
+
+/* The bucket in memory has room for BUCKET_UPLOADS: those that have ended make room for others. */
+static inline void world_forget_ended_uploads(void)
+{
+    unsigned kept = 0;
+
+    ou_lock_scope(&bucket.lock);
+    for (unsigned i = 0; i < bucket.upload_count; i++) {
+        struct bucket_upload *u = &bucket.uploads[i];
+
+        for (size_t p = 0; !u->open && p < BUCKET_PARTS; p++)
+            bucket_bytes_fini(&u->parts[p]);
+        if (!u->open)
+            continue;
+        if (kept != i) {
+            bucket.uploads[kept] = *u;
+            *u = (struct bucket_upload){0};
+        }
+        kept++;
+    }
+    bucket.upload_count = kept;
 }
 
 /* -- the spool -- */

@@ -328,6 +328,7 @@ static void run(const char *root, uint64_t seed, bool crashes)
     spool = world_open(&config);
     spool_start(spool);
     for (int i = 0; i < 150; i++) {
+        world_forget_ended_uploads();
         step(spool);
         if (crashes && !unit_random_below(&rng, 15))
             spool = crash(spool, &config);

@@ -10,7 +10,7 @@
 #include <fcntl.h>
 
 #define FILE_MAX   (64 * KIB)
-#define HISTORIES  60
+#define HISTORIES  10
 #define OPERATIONS 120
 #define PAGE       ((size_t)4096)
 
@@ -277,8 +277,9 @@ static void cut_power(int from, int to)
 
             if (unit_random_below(&rng, 2))
                 continue;
-            for (size_t i = at; i < at + len; i++)
-                now.data[i] = kept && i < kept->len ? kept->data[i] : '\0';
+            memset(now.data + at, 0, len);
+            if (kept && kept->len > at)
+                memcpy(now.data + at, kept->data + at, kept->len - at < len ? kept->len - at : len);
         }
         fd = openat(to, e->d_name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         assert_int_equal(ou_write_all(fd, now.data, now.len, &err), 0);
