@@ -2,6 +2,7 @@
 #include "fs/create.h"
 
 #include "fs/fetch.h"
+#include "fs/keep.h"
 #include "fs/names.h"
 #include "fs/remove.h"
 #include "fs/resolve.h"
@@ -48,7 +49,8 @@ static int birth_locked(struct fs *fs, struct birth *b, const char *name, mode_t
         r = fs_name_check(dir, name, S_ISDIR(mode), err);
     if (r < 0)
         return r;
-    if (child && (child->pins || (child->attr_known && ou_now_ms() < child->until_ms)))
+    if (child && (child->pins ||
+                  ((child->attr_known || child->has_remote) && ou_now_ms() < child->until_ms)))
         return ou_error_set(err, EEXIST, "%s", name);
     b->key = fs_key_join(dir, name, S_ISDIR(mode));
     if (!b->key)
@@ -111,16 +113,42 @@ static int born(struct fs *fs, const struct birth *b, const char *name, struct s
     return 0;
 }
 
-/* Return: 0 with @inode in use and @file held as by fs_stage(). */
+/* Those who still read an unlinked file of this name keep its bytes. */
+static int keep_readers(struct fs *fs, uint64_t parent_id, const char *name,
+                        const struct fs_call *call, struct ou_error *err)
+{
+    ou_autofree char *key = NULL;
+    struct fs_inode *parent, *reader;
+
+    {
+        ou_lock_scope(&fs->lock);
+        parent = fs->doomed ? fs_inode_find(&fs->tree, parent_id) : NULL;
+        if (!parent || fs_child_key(&fs->tree, parent, name, false, &key, err) < 0)
+            return 0;
+        reader = fs_doomed_inode_locked(fs, key);
+        if (!reader || !fs_keep_wanted_locked(reader))
+            return 0;
+        if (!call->may_wait)
+            return FS_MUST_WAIT;
+        (void)fs_inode_use(reader);
+    }
+    fs_keep(fs, reader, call);
+    fs_unuse(fs, reader);
+    return 0;
+}
+
+/* Return: 0 with @inode in use and @file held as by fs_stage(); FS_MUST_WAIT. */
 static int give_birth(struct fs *fs, uint64_t parent_id, const char *name, mode_t mode,
                       const struct fs_call *call, struct fs_inode **inode, struct spool_file **file,
                       struct ou_error *err)
 {
     struct ou_error ignored;
     struct birth b;
-    int r = birth_init(fs, &b, parent_id, name, mode, call, err);
+    int r = keep_readers(fs, parent_id, name, call, err);
 
-    if (r < 0)
+    if (r == 0)
+        r = birth_init(fs, &b, parent_id, name, mode, call, err);
+    if (r != 0)
         return r;
     r = spool_create(fs->spool, b.key, &b.attr, b.absent, file, err);
     if (r == -EEXIST && spool_find(fs->spool, b.key, file)) {
@@ -152,7 +180,7 @@ static int open_existing(struct fs *fs, uint64_t parent_id, const char *name, in
 
     if (flags & O_EXCL)
         return ou_error_set(err, EEXIST, "%s", name);
-    r = fs_resolve(fs, parent_id, name, call, inode, &until_ms, err);
+    r = fs_resolve(fs, parent_id, name, true, call, inode, &until_ms, err);
     if (r != 0)
         return r;
     if (!*inode)
@@ -172,7 +200,7 @@ int fs_create(struct fs *fs, uint64_t parent_id, const char *name, mode_t mode, 
 
     if (r == -EEXIST)
         return open_existing(fs, parent_id, name, flags, call, inode, handle, keep_pages, err);
-    if (r < 0)
+    if (r != 0)
         return r;
     {
         ou_lock_scope(&fs->lock);
@@ -198,7 +226,7 @@ int fs_make(struct fs *fs, uint64_t parent_id, const char *name, mode_t mode, co
     if (!S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode))
         return ou_error_set(err, EPERM, "%s: OSS holds files, directories and symlinks", name);
     r = give_birth(fs, parent_id, name, mode, call, inode, &file, err);
-    if (r < 0)
+    if (r != 0)
         return r;
     spool_file_open(file, true);
     if (target) {

@@ -125,6 +125,7 @@ static void forget_locked(struct fs *fs, struct fs_handle *h)
 int fs_release(struct fs *fs, struct fs_handle *h, struct ou_error *err)
 {
     struct fs_inode *inode = h->inode;
+    struct spool_file *drop = NULL;
     struct fs_reader *reader;
     char *doomed = NULL;
     int r = 0, d;
@@ -137,9 +138,12 @@ int fs_release(struct fs *fs, struct fs_handle *h, struct ou_error *err)
         h->reader = NULL;
         inode->handles--;
         forget_locked(fs, h);
-        if (!inode->handles)
+        if (!inode->handles) {
             doomed = fs_undoom_locked(fs, inode);
+            drop = fs_unstage_nameless_locked(fs, inode);
+        }
     }
+    spool_file_unref(drop);
     fs_reader_drop(fs, reader);
     if (h->file)
         fs_stage_done(fs, inode, h->file);

@@ -16,7 +16,7 @@
 static int run_lookup(struct fs *fs, struct fs_op *op, const struct fs_call *call,
                       struct ou_error *err)
 {
-    return fs_resolve(fs, op->id, op->name, call, &op->inode, &op->until_ms, err);
+    return fs_resolve(fs, op->id, op->name, false, call, &op->inode, &op->until_ms, err);
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

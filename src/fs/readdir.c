@@ -2,6 +2,7 @@
 #include "fs/readdir.h"
 
 #include "fs/fetch.h"
+#include "fs/resolve.h"
 #include "fs/stat.h"
 
 #include <stdlib.h>
@@ -58,7 +59,8 @@ void fs_entry_known_locked(struct fs *fs, struct fs_inode *dir, const struct fs_
         return;
     if (!name->is_dir) {
         out->inode = from_cache_locked(fs, dir, key, name, want_inode, &out->type);
-        if (!out->type && fs->config.attrs_from_list)
+        if (!out->type &&
+            (fs->config.attrs_from_list || (name->version && name->version->size > FS_LINK_MAX)))
             out->type = S_IFREG;
         if (out->inode)
             child = out->inode;

@@ -7,6 +7,7 @@
  */
 #include "fs/reader.h"
 
+#include "fs/keep.h"
 #include "fs/resolve.h"
 #include "fs/stage.h"
 #include "transfer/reader.h"
@@ -145,6 +146,9 @@ ssize_t fs_read(struct fs *fs, struct fs_handle *h, void *buf, size_t len, uint6
         fs_stage_done(fs, h->inode, file);
         return n;
     }
+    n = fs_keep_read(fs, h->inode, buf, len, offset, err);
+    if (n != -ENODATA)
+        return n;
     return call->may_wait ? read_object(fs, h, buf, len, offset, call, err) : FS_READ_MUST_WAIT;
 }
 

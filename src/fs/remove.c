@@ -49,6 +49,15 @@ bool fs_doomed_locked(const struct fs *fs, const char *key)
     return i != NULL;
 }
 
+struct fs_inode *fs_doomed_inode_locked(const struct fs *fs, const char *key)
+{
+    struct fs_inode *i = fs->doomed;
+
+    while (i && (i->replaced || strcmp(i->doomed, key) != 0))
+        i = i->next_doomed;
+    return i;
+}
+
 bool fs_doomed_below_locked(const struct fs *fs, const char *dir_key)
 {
     const struct fs_inode *i = fs->doomed;
@@ -104,7 +113,7 @@ static int victim(struct fs *fs, uint64_t parent_id, const char *name, const str
             (void)fs_inode_use(*inode);
     }
     if (!*inode)
-        r = fs_resolve(fs, parent_id, name, call, inode, &until_ms, err);
+        r = fs_resolve(fs, parent_id, name, false, call, inode, &until_ms, err);
     if (r == 0 && !*inode)
         r = ou_error_set(err, ENOENT, "%s", name);
     if (r != 0) {

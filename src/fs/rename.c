@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "fs/fetch.h"
+#include "fs/keep.h"
 #include "fs/names.h"
 #include "fs/remove.h"
 #include "fs/resolve.h"
@@ -224,6 +225,20 @@ static int names_of(struct fs *fs, struct fs_move *m, struct ou_error *err)
     return m->new_key ? 0 : ou_error_set(err, ENOMEM, "rename");
 }
 
+/* Those who read what is renamed over keep their bytes. */
+static int keep_over(struct fs *fs, struct fs_move *m, const struct fs_call *call)
+{
+    {
+        ou_lock_scope(&fs->lock);
+        if (!fs_keep_wanted_locked(m->over))
+            return 0;
+    }
+    if (!call->may_wait)
+        return FS_MUST_WAIT;
+    fs_keep(fs, m->over, call);
+    return 0;
+}
+
 static int move(struct fs *fs, struct fs_move *m, unsigned flags, const struct fs_call *call,
                 struct ou_error *err)
 {
@@ -231,12 +246,17 @@ static int move(struct fs *fs, struct fs_move *m, unsigned flags, const struct f
     int r = names_of(fs, m, err);
 
     if (r == 0)
-        r = fs_resolve(fs, m->new_parent->id, m->new_name, call, &m->over, &until_ms, err);
+        r = fs_resolve(fs, m->new_parent->id, m->new_name, false, call, &m->over, &until_ms, err);
     if (r != 0 || m->over == m->inode)
         return r;
     r = check_target(fs, m, flags, call, err);
     if (r != 0)
         return r;
+    if (m->over && !m->over->dir) {
+        r = keep_over(fs, m, call);
+        if (r != 0)
+            return r;
+    }
     if (m->inode->dir && m->over) {
         if (!call->may_wait)
             return FS_MUST_WAIT;
@@ -264,7 +284,7 @@ int fs_rename(struct fs *fs, uint64_t parent_id, const char *name, uint64_t new_
     if (r == 0)
         r = fs_inode_get(fs, new_parent_id, &m.new_parent, err);
     if (r == 0)
-        r = fs_resolve(fs, parent_id, name, call, &m.inode, &until_ms, err);
+        r = fs_resolve(fs, parent_id, name, false, call, &m.inode, &until_ms, err);
     if (r == 0)
         r = m.inode ? move(fs, &m, flags, call, err) : ou_error_set(err, ENOENT, "%s", name);
     fs_unuse(fs, m.over);

@@ -111,6 +111,8 @@ void fs_entry_locked(struct fs *fs, struct fs_inode *inode, uint64_t until_ms,
     *entry = (struct fuse_entry_param){
         .ino = inode->id, .attr_timeout = timeout, .entry_timeout = timeout};
     fs_stat_locked(fs, inode, &entry->attr);
+    if (!inode->staged && !inode->attr_known)
+        entry->attr_timeout = 0; /* whoever wants them asks */
     inode->lookups++;
 }
 

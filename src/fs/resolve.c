@@ -131,8 +131,9 @@ static int pinned_step_locked(struct fs *fs, struct fs_inode *child, const struc
 
 /* -- files -- */
 
-static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *name, char **key,
-                            const struct fs_found *found, struct step *step, struct ou_error *err)
+static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *name, bool attr,
+                            char **key, const struct fs_found *found, struct step *step,
+                            struct ou_error *err)
 {
     struct fs_inode *child = fs_inode_child(&fs->tree, parent, name);
     const struct fs_version *version = found->version;
@@ -140,7 +141,8 @@ static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *
     struct fs_record *record = fs_attrs_match(&fs->tree.attrs, *key, version);
     struct fs_record listed = {.seen = *version, .object = *version};
 
-    fs_prefetch_note_locked(fs, parent, found);
+    if (attr)
+        fs_prefetch_note_locked(fs, parent, found);
     step->until_ms = found->until_ms;
     if (child && !child->dir && child->has_remote && child->attr_known &&
         fs_version_same(&child->seen, version)) {
@@ -159,6 +161,14 @@ static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *
 
         spool_attr_from_listing(&entry, &fs->config.defaults, &listed.attr);
         record = &listed;
+    }
+    if (!record && !attr && version->size > FS_LINK_MAX && !version->link) {
+        child = child_of_type_locked(fs, parent, name, S_IFREG);
+        if (!child)
+            return ou_error_set(err, ENOMEM, "inode of %s", name);
+        fs_apply_listed_locked(fs, child, version, found->until_ms, checked_ms);
+        step->inode = child;
+        return 0;
     }
     if (!record) {
         step->need = NEED_HEAD;
@@ -214,7 +224,7 @@ static void note_miss_locked(struct fs_inode *parent, const char *name)
 
 /* -- one look at everything known -- */
 
-static int look_locked(struct fs *fs, struct fs_inode *parent, const char *name,
+static int look_locked(struct fs *fs, struct fs_inode *parent, const char *name, bool attr,
                        const struct fs_call *call, struct step *step, struct ou_error *err)
 {
     struct fs_listing *l = &parent->dir->listing;
@@ -238,7 +248,7 @@ static int look_locked(struct fs *fs, struct fs_inode *parent, const char *name,
         vanish_locked(fs, parent, name);
         return 0;
     case FS_FILE:
-        return file_step_locked(fs, parent, name, &key, &found, step, err);
+        return file_step_locked(fs, parent, name, attr, &key, &found, step, err);
     case FS_DIR:
         child = child_of_type_locked(fs, parent, name, S_IFDIR);
         if (!child)
@@ -296,7 +306,7 @@ static bool network_failed(const struct ou_error *err)
     return err->http_status == 0 && err->errnum != EINTR && err->errnum != ENOMEM;
 }
 
-static int resolve_in(struct fs *fs, struct fs_inode *parent, const char *name,
+static int resolve_in(struct fs *fs, struct fs_inode *parent, const char *name, bool attr,
                       const struct fs_call *call, struct fs_inode **inode, uint64_t *until_ms,
                       struct ou_error *err)
 {
@@ -309,7 +319,7 @@ static int resolve_in(struct fs *fs, struct fs_inode *parent, const char *name,
 
         {
             ou_lock_scope(&fs->lock);
-            r = look_locked(fs, parent, name, call, &step, err);
+            r = look_locked(fs, parent, name, attr, call, &step, err);
             fs_inode_unuse(&fs->tree, r < 0 || step.inode != kept ? kept : NULL);
             if (r < 0)
                 return r;
@@ -340,8 +350,9 @@ static int resolve_in(struct fs *fs, struct fs_inode *parent, const char *name,
     return r;
 }
 
-int fs_resolve(struct fs *fs, uint64_t parent_id, const char *name, const struct fs_call *call,
-               struct fs_inode **inode, uint64_t *until_ms, struct ou_error *err)
+int fs_resolve(struct fs *fs, uint64_t parent_id, const char *name, bool attr,
+               const struct fs_call *call, struct fs_inode **inode, uint64_t *until_ms,
+               struct ou_error *err)
 {
     struct fs_inode *parent;
     ou_autofree char *dir = NULL;
@@ -366,7 +377,7 @@ int fs_resolve(struct fs *fs, uint64_t parent_id, const char *name, const struct
         goto out;
     }
     if (r == 0)
-        r = resolve_in(fs, parent, name, call, inode, until_ms, err);
+        r = resolve_in(fs, parent, name, attr, call, inode, until_ms, err);
 out:
     fs_unuse(fs, parent);
     return r;
@@ -409,7 +420,7 @@ int fs_refresh(struct fs *fs, struct fs_inode *inode, const struct fs_call *call
         return refresh_root(fs, call, err);
     if (!name)
         return ou_error_set(err, ENOMEM, "look up again");
-    r = fs_resolve(fs, parent_id, name, call, &found, &until_ms, err);
+    r = fs_resolve(fs, parent_id, name, true, call, &found, &until_ms, err);
     if (r != 0)
         return r;
     if (found != inode)

@@ -9,7 +9,8 @@
  *   4. the second one soon after: one LIST of the directory, 1000 keys; in a huge directory
  *      a page from that name on;
  *   5. attributes of what exists: from the attribute cache if it knows this version, else
- *      one HEAD. A directory that the cache knows is listed instead: that tells its
+ *      one HEAD, for a file that cannot be a symlink (FS_LINK_MAX) only when somebody wants
+ *      them: unlink does not. A directory that the cache knows is listed instead: that tells its
  *      marker's version, and the names are wanted next.
  *
  * Functions without _locked take the lock themselves.
@@ -19,16 +20,21 @@
 
 #include "fs/state.h"
 
+/* A symlink's body is its target: no larger object is one. */
+#define FS_LINK_MAX 4095u
+
 /**
  * fs_resolve() - @name in @parent
+ * @attr:  with attributes; else .attr_known may be false
  * @inode: in use for the caller (fs_unuse()); NULL: there is no such name
  * @until_ms: how long either answer is trusted
  *
  * Return: 0, FS_MUST_WAIT, -ENOENT (@parent is gone), -ENOTDIR, -ENAMETOOLONG, or what the
  * bucket said.
  */
-int fs_resolve(struct fs *fs, uint64_t parent_id, const char *name, const struct fs_call *call,
-               struct fs_inode **inode, uint64_t *until_ms, struct ou_error *err);
+int fs_resolve(struct fs *fs, uint64_t parent_id, const char *name, bool attr,
+               const struct fs_call *call, struct fs_inode **inode, uint64_t *until_ms,
+               struct ou_error *err);
 /** fs_refresh() - what is known about @inode is trusted now. -ENOENT: its name is gone or another's. */
 int fs_refresh(struct fs *fs, struct fs_inode *inode, const struct fs_call *call,
                struct ou_error *err);

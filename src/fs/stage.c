@@ -99,13 +99,22 @@ int fs_stage_held(struct fs *fs, struct fs_inode *inode, struct spool_file **fil
     return 1;
 }
 
+struct spool_file *fs_unstage_nameless_locked(struct fs *fs, struct fs_inode *inode)
+{
+    if (inode->parent || inode == fs->tree.root || inode->staged_uses || inode->handles)
+        return NULL;
+    return fs_inode_stage(&fs->tree, inode, NULL);
+}
+
 void fs_evict_locked(struct fs *fs, struct fs_inode *inode)
 {
+    struct spool_file *drop;
+
     (void)fs_inode_use(inode);
     fs_inode_unlink(&fs->tree, inode);
-    if (!inode->staged_uses)
-        spool_file_unref(fs_inode_stage(&fs->tree, inode, NULL));
+    drop = fs_unstage_nameless_locked(fs, inode);
     fs_inode_unuse(&fs->tree, inode);
+    spool_file_unref(drop);
 }
 
 struct fs_inode *fs_stage_new_locked(struct fs *fs, struct fs_inode *parent, const char *name,
@@ -196,10 +205,8 @@ void fs_stage_done(struct fs *fs, struct fs_inode *inode, struct spool_file *fil
         ou_lock_scope(&fs->lock);
         inode->staged_uses--;
         (void)fs_inode_use(inode);
-        if (!inode->staged_uses && !inode->parent && !inode->handles &&
-            inode != fs->tree.root) /* unlinked, and nobody has it open */
-            drop = fs_inode_stage(&fs->tree, inode, NULL);
-        else
+        drop = fs_unstage_nameless_locked(fs, inode);
+        if (!drop)
             drop = unstage_locked(fs, inode);
         fs_inode_unuse(&fs->tree, inode);
     }

@@ -24,6 +24,8 @@ void fs_stage_done(struct fs *fs, struct fs_inode *inode, struct spool_file *fil
 /** fs_stage_held() - likewise for an inode that is staged already: 1 and held, or 0. */
 int fs_stage_held(struct fs *fs, struct fs_inode *inode, struct spool_file **file);
 
+/** fs_unstage_nameless_locked() - @inode (in use) without a name or handles needs its staged file no more: that, to be unreferenced; or NULL. */
+struct spool_file *fs_unstage_nameless_locked(struct fs *fs, struct fs_inode *inode);
 /** fs_evict_locked() - something else has @inode's name now; whoever has it open goes on. */
 void fs_evict_locked(struct fs *fs, struct fs_inode *inode);
 /**

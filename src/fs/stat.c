@@ -52,6 +52,14 @@ void fs_stat_locked(struct fs *fs, const struct fs_inode *inode, struct stat *st
     } else if (inode->attr_known) {
         copy_attr(st, &inode->attr);
         size = fs_size_locked(inode);
+    } else if (inode->has_remote) {
+        st->st_mode = inode->type | (0640 & ~fs->config.defaults.umask);
+        st->st_uid = fs->config.defaults.uid;
+        st->st_gid = fs->config.defaults.gid;
+        if (inode->seen.modified_s != FS_MODIFIED_UNKNOWN)
+            st->st_mtim.tv_sec = (time_t)inode->seen.modified_s;
+        st->st_atim = st->st_ctim = st->st_mtim;
+        size = inode->remote.size;
     } else {
         st->st_mode = inode->type | (0750 & ~fs->config.defaults.umask);
         st->st_uid = fs->config.defaults.uid;
@@ -109,6 +117,19 @@ void fs_apply_record_locked(struct fs *fs, struct fs_inode *inode, const struct 
         inode->target = strdup(record->target);
     if (S_ISLNK(inode->type) && !inode->target && inode->attr_known)
         inode->target = fs_target_of_attr(&inode->attr);
+}
+
+void fs_apply_listed_locked(struct fs *fs, struct fs_inode *inode, const struct fs_version *version,
+                            uint64_t until_ms, uint64_t checked_ms)
+{
+    new_version(inode, version);
+    if (inode->changes != inode->pages && inode->handles)
+        fs_notify_pages(fs, inode->id);
+    inode->attr_known = false;
+    inode->remote = inode->seen = *version;
+    inode->has_remote = true;
+    inode->until_ms = until_ms;
+    inode->checked_ms = checked_ms;
 }
 
 void fs_apply_implied_locked(struct fs *fs, struct fs_inode *inode, uint64_t until_ms,

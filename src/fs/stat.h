@@ -17,6 +17,9 @@ uint64_t fs_size_locked(const struct fs_inode *inode);
 /** fs_apply_record_locked() - @inode (of the right type) is what @record tells. */
 void fs_apply_record_locked(struct fs *fs, struct fs_inode *inode, const struct fs_record *record,
                             uint64_t until_ms, uint64_t checked_ms);
+/** fs_apply_listed_locked() - @inode is a regular file in this version; its attributes are unknown. */
+void fs_apply_listed_locked(struct fs *fs, struct fs_inode *inode, const struct fs_version *version,
+                            uint64_t until_ms, uint64_t checked_ms);
 /** fs_apply_implied_locked() - @inode is a directory without a marker. */
 void fs_apply_implied_locked(struct fs *fs, struct fs_inode *inode, uint64_t until_ms,
                              uint64_t checked_ms);

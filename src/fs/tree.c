@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* -- tables -- */
 
@@ -203,6 +204,7 @@ static struct fs_inode *inode_alloc(struct fs_tree *t, const char *name, mode_t 
         return NULL;
     i->type = type & S_IFMT;
     i->id = t->next_id;
+    i->kept_fd = -1;
     if (name) {
         i->name = strdup(name);
         if (!i->name)
@@ -233,6 +235,8 @@ static void inode_free(struct fs_inode *i)
     spool_attr_fini(&i->attr);
     free(i->target);
     free(i->doomed);
+    if (i->kept_fd >= 0)
+        (void)close(i->kept_fd);
     free(i->moved_to);
     free(i->name);
     free(i);

@@ -78,6 +78,7 @@ struct fs_inode {
     unsigned changes;       /* versions somebody else has: the kernel's pages are stale */
     unsigned pages;         /* .changes at the last open */
     char *target;           /* of a symlink, once read; of .remote */
+    int kept_fd;            /* see fs/keep.h; -1: none */
     char *doomed;           /* key to be deleted when the last handle closes; unlinked then */
     bool replaced;          /* .doomed has been made anew: not to be deleted */
     bool lost;              /* .remote is out of date, as the spool has copied it to another key */
