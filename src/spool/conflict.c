@@ -40,7 +40,8 @@ static bool is_local(const struct spool_file *f)
 /* Nothing of its bytes is ours, neither stable nor live. */
 static bool only_attributes(const struct spool_file *f)
 {
-    return f->s.base.present && !spool_sidecar_dirty(&f->s) && !f->s.map.count && !f->live.count &&
+    return f->s.base.present && !strcmp(f->s.base.key, f->s.key) && f->s.size == f->s.base.size &&
+           !f->s.changed.count && !f->s.upload.moved.count && !f->s.map.count && !f->live.count &&
            !f->dirty.count && f->size == f->s.size && f->low == f->s.size && !f->live_base.present;
 }
 

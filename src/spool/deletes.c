@@ -19,15 +19,17 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #define BATCH_MAX    ((size_t)OSS_LIST_MAX)
-#define HELD_MS      UINT64_C(100)       /* until a key that is in use is looked at again */
-#define COMPACT_SIZE (UINT64_C(1) << 20) /* of the journal */
-#define LINE_GUESS   128u                /* bytes of a line, roughly */
+#define HELD_MS      UINT64_C(100)         /* until a key that is in use is looked at again */
+#define COMPACT_SIZE (UINT64_C(1) << 20)   /* of the journal */
+#define RESERVE_SIZE (UINT64_C(256) << 10) /* set aside for lines to come */
+#define LINE_GUESS   128u                  /* bytes of a line, roughly */
 
 struct entry {
     struct spool_node node;
@@ -73,6 +75,20 @@ static void remove_locked(struct spool_deletes *d, struct entry *e)
 }
 
 /* -- the journal -- */
+
+/*
+ * Deleting must work on a full disk: it is how room is made. So the next lines' room is set aside
+ * while there is some; where the file system cannot, nothing is lost by trying.
+ */
+static void set_room_aside_locked(struct spool_deletes *d)
+{
+    const struct ou_journal *j = &d->locked.journal;
+
+    if (j->size + RESERVE_SIZE / 2 < d->locked.set_aside)
+        return;
+    if (fallocate(j->fd, FALLOC_FL_KEEP_SIZE, (off_t)j->size, (off_t)RESERVE_SIZE) == 0)
+        d->locked.set_aside = j->size + RESERVE_SIZE;
+}
 
 static int replay(const struct ou_json *line, void *ctx, struct ou_error *err)
 {
@@ -140,6 +156,8 @@ static void compact_locked(struct spool_deletes *d)
     for (size_t i = 0; i < n; i++)
         ou_buf_fini(&lines[i]);
     free(lines);
+    d->locked.set_aside = 0; /* it is another file */
+    set_room_aside_locked(d);
 }
 
 /* The entries are over; they are removed. A line that cannot be written means a second request. */
@@ -178,6 +196,8 @@ int spool_deletes_open(struct spool *spool, struct ou_error *err)
             atomic_store(&spool->seq, entry_of(at)->seq + 1);
         d->locked.due_ms = 1;
     }
+    if (r == 0)
+        set_room_aside_locked(d);
     ou_mutex_unlock(&d->lock);
     return r;
 }
@@ -227,6 +247,7 @@ int spool_deletes_add_at(struct spool *spool, const char *key, const char *moved
             remove_locked(d, e);
         return ou_error_prefix(err, "delete %s", key);
     }
+    set_room_aside_locked(d);
     if (!d->locked.due_ms || d->locked.entries.count >= BATCH_MAX)
         d->locked.due_ms =
             ou_now_ms() + (d->locked.entries.count >= BATCH_MAX ? 0 : spool->config.settle_ms);

@@ -81,7 +81,8 @@ struct spool_deletes {
     struct {
         struct spool_table entries;
         struct ou_journal journal;
-        uint64_t due_ms; /* of the next batch; 0: none */
+        uint64_t set_aside; /* the journal may grow so far on a full disk */
+        uint64_t due_ms;    /* of the next batch; 0: none */
         unsigned attempts;
         size_t dead_lines; /* in the journal */
         bool stopping;

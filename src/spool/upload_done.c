@@ -114,7 +114,7 @@ static void failed(struct spool_upload *up, const struct xfer_result *result,
                    const struct ou_error *why)
 {
     struct spool_file *f = up->file;
-    struct ou_error err = *why;
+    struct ou_error err = *why, ignored = OU_ERROR_INIT;
 
     if (why->errnum == EINTR && ou_cancel_triggered(f->spool->cancel))
         return; /* the spool is being closed: it goes on with the next mount */
@@ -122,6 +122,9 @@ static void failed(struct spool_upload *up, const struct xfer_result *result,
         canceled(up, result->maybe_published);
         return;
     }
+    if (f->s.upload.publishing && !result->maybe_published &&
+        spool_file_word(f, "unpublished", false, &ignored) < 0)
+        ou_log_warn(OU_LOG_SPOOL, &ignored, "journal key=%s", up->key);
     if (up->uses_base && is_base_gone(why) && spool_conflict_base_gone(f, &err) == 1)
         return;
     park(f, &err);
