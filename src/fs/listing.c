@@ -239,10 +239,11 @@ void fs_listing_fini(struct fs_listing *l)
 
 /* -- what is known -- */
 
-/* What the newest trusted segment says about one position. */
+/* What is known about one position: by a segment, or by a change that is newer than it. */
 struct told {
-    enum fs_known state; /* FS_UNKNOWN, FS_ABSENT, FS_FILE */
-    struct fs_segment *segment;
+    enum { UNTOLD, NOT_THERE, THERE } state;
+    uint64_t until_ms;
+    struct fs_segment *segment; /* NULL: the change has told */
     size_t index;
 };
 
@@ -256,31 +257,33 @@ static struct told ask_segments(const struct fs_listing *l, const char *position
     t.index = fs_segment_find(t.segment, position);
     t.state =
         t.index < t.segment->count && strcmp(t.segment->entries[t.index].position, position) == 0
-            ? FS_FILE
-            : FS_ABSENT;
+            ? THERE
+            : NOT_THERE;
+    t.until_ms = t.segment->until_ms;
     return t;
 }
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
+static struct told ask(const struct fs_listing *l, const struct fs_change *c, const char *position,
+                       enum fs_known kind, uint64_t now_ms, uint64_t since_ms)
 {
-    return a < b ? a : b;
+    struct told t = ask_segments(l, position, now_ms, since_ms);
+
+    if (!c || (t.segment && t.segment->begun_ms > c->changed_ms))
+        return t;
+    if (!t.segment && now_ms >= c->until_ms && c->changed_ms < since_ms)
+        return t; /* too long ago to be told by the change alone */
+    t.state = c->state == kind ? THERE : NOT_THERE;
+    t.until_ms = c->until_ms > t.until_ms ? c->until_ms : t.until_ms;
+    t.segment = NULL;
+    return t;
 }
 
-static enum fs_known answer_change(const struct fs_change *c, uint64_t until_ms,
-                                   struct fs_found *out)
-{
-    *out = (struct fs_found){.until_ms = until_ms};
-    if (c->state == FS_FILE)
-        out->version = &c->version;
-    return c->state;
-}
-
-static enum fs_known answer_segment(const struct told *t, enum fs_known state, uint64_t until_ms,
-                                    struct fs_found *out)
+static enum fs_known answer(const struct told *t, enum fs_known state, uint64_t until_ms,
+                            const struct fs_change *c, struct fs_found *out)
 {
     *out = (struct fs_found){.until_ms = until_ms, .segment = t->segment, .index = t->index};
     if (state == FS_FILE)
-        out->version = &t->segment->entries[t->index].version;
+        out->version = t->segment ? &t->segment->entries[t->index].version : &c->version;
     return state;
 }
 
@@ -291,40 +294,27 @@ enum fs_known fs_listing_find(const struct fs_listing *l, const char *name, uint
     char below[FS_NAME_MAX + 2];
     size_t len = strlen(name);
     struct told file, dir;
+    uint64_t until_ms;
 
     *out = (struct fs_found){.until_ms = 0};
     if (l->born && now_ms < l->born_until_ms) {
-        if (c)
-            return answer_change(c, l->born_until_ms, out);
-        out->until_ms = l->born_until_ms;
-        return FS_ABSENT;
+        *out = (struct fs_found){.until_ms = l->born_until_ms};
+        if (c && c->state == FS_FILE)
+            out->version = &c->version;
+        return c ? c->state : FS_ABSENT;
     }
     if (len > FS_NAME_MAX)
         return FS_ABSENT;
     memcpy(below, name, len);
     memcpy(below + len, "/", 2);
-    file = ask_segments(l, name, now_ms, since_ms);
-    dir = ask_segments(l, below, now_ms, since_ms);
-
-    if (c && (!file.segment || c->changed_ms >= file.segment->begun_ms) &&
-        (!dir.segment || c->changed_ms >= dir.segment->begun_ms)) {
-        uint64_t until_ms = c->until_ms;
-
-        if (file.segment && dir.segment) {
-            uint64_t both = min_u64(file.segment->until_ms, dir.segment->until_ms);
-
-            until_ms = both > until_ms ? both : until_ms;
-        } else if (now_ms >= until_ms && c->changed_ms < since_ms) {
-            return FS_UNKNOWN;
-        }
-        return answer_change(c, until_ms, out);
-    }
-    if (dir.state == FS_FILE)
-        return answer_segment(&dir, FS_DIR, dir.segment->until_ms, out);
-    if (dir.state == FS_UNKNOWN || file.state == FS_UNKNOWN)
+    file = ask(l, c, name, FS_FILE, now_ms, since_ms);
+    dir = ask(l, c, below, FS_DIR, now_ms, since_ms);
+    until_ms = file.until_ms < dir.until_ms ? file.until_ms : dir.until_ms;
+    if (dir.state == THERE)
+        return answer(&dir, FS_DIR, dir.until_ms, c, out);
+    if (dir.state == UNTOLD || file.state == UNTOLD)
         return FS_UNKNOWN;
-    return answer_segment(&file, file.state, min_u64(file.segment->until_ms, dir.segment->until_ms),
-                          out);
+    return answer(&file, file.state == THERE ? FS_FILE : FS_ABSENT, until_ms, c, out);
 }
 
 enum fs_known fs_listing_marker(const struct fs_listing *l, uint64_t now_ms, uint64_t since_ms,
