@@ -10,12 +10,11 @@
  * drops a queued entry and waits for one that is being sent. An entry stays queued while another
  * staged file still reads the object (a copy inside the bucket that was not made yet).
  */
-#include "spool/file.h"
+#include "spool/deletes.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "oss/ops.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,37 +22,25 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-#define BATCH_MAX    ((size_t)OSS_LIST_MAX)
-#define HELD_MS      UINT64_C(100)         /* until a key that is in use is looked at again */
 #define COMPACT_SIZE (UINT64_C(1) << 20)   /* of the journal */
 #define RESERVE_SIZE (UINT64_C(256) << 10) /* set aside for lines to come */
 #define LINE_GUESS   128u                  /* bytes of a line, roughly */
 
-struct entry {
-    struct spool_node node;
-    char *key;
-    uint64_t seq;
-    char moved[SPOOL_ID_SIZE]; /* "": none */
-    bool sending;
-    bool again; /* deleted once more while it was being sent */
-    uint64_t not_before_ms;
-};
-
-static struct entry *entry_of(struct spool_node *n)
+struct spool_delete_entry *spool_delete_entry_of(struct spool_node *n)
 {
-    return n ? spool_container(n, struct entry, node) : NULL;
+    return n ? spool_container(n, struct spool_delete_entry, node) : NULL;
 }
 
-static struct entry *find_locked(const struct spool_deletes *d, const char *key)
+struct spool_delete_entry *spool_delete_find_locked(const struct spool_deletes *d, const char *key)
 {
-    return entry_of(spool_table_find(&d->locked.entries, key));
+    return spool_delete_entry_of(spool_table_find(&d->locked.entries, key));
 }
 
-static struct entry *insert_locked(struct spool_deletes *d, const char *key, struct ou_error *err)
+struct spool_delete_entry *spool_delete_insert_locked(struct spool_deletes *d, const char *key,
+                                                      struct ou_error *err)
 {
-    struct entry *e = calloc(1, sizeof(*e));
+    struct spool_delete_entry *e = calloc(1, sizeof(*e));
 
     if (e)
         e->key = strdup(key);
@@ -66,7 +53,7 @@ static struct entry *insert_locked(struct spool_deletes *d, const char *key, str
     return e;
 }
 
-static void remove_locked(struct spool_deletes *d, struct entry *e)
+static void remove_locked(struct spool_deletes *d, struct spool_delete_entry *e)
 {
     spool_table_remove(&d->locked.entries, &e->node);
     free(e->key);
@@ -103,7 +90,7 @@ static int replay(const struct ou_json *line, void *ctx, struct ou_error *err)
     if (type && !strcmp(type, "done")) {
         for (size_t i = 0, n = ou_json_length(items); i < n; i++) {
             ou_autofree char *done = ou_json_bytes(ou_json_at(items, i), "key", &len);
-            struct entry *e = done ? find_locked(d, done) : NULL;
+            struct spool_delete_entry *e = done ? spool_delete_find_locked(d, done) : NULL;
 
             if (e && ou_json_u64(ou_json_at(items, i), "seq", &seq) && e->seq <= seq)
                 remove_locked(d, e);
@@ -115,9 +102,9 @@ static int replay(const struct ou_json *line, void *ctx, struct ou_error *err)
     if (!type || strcmp(type, "delete") != 0 || !key || strlen(key) != len ||
         !ou_json_u64(line, "seq", &seq) || (moved && strlen(moved) >= SPOOL_ID_SIZE))
         return ou_error_say(err, EBADMSG, "a line of " SPOOL_DELETES_NAME " of no known shape");
-    struct entry *e = find_locked(d, key);
+    struct spool_delete_entry *e = spool_delete_find_locked(d, key);
     if (!e)
-        e = insert_locked(d, key, err);
+        e = spool_delete_insert_locked(d, key, err);
     if (!e)
         return -ENOMEM;
     e->seq = seq;
@@ -127,7 +114,7 @@ static int replay(const struct ou_json *line, void *ctx, struct ou_error *err)
     return 0;
 }
 
-static void put_delete(struct ou_buf *out, const struct entry *e)
+static void put_delete(struct ou_buf *out, const struct spool_delete_entry *e)
 {
     ou_buf_addf(out, "{\"type\":\"delete\",\"seq\":%" PRIu64 ",\"key\":", e->seq);
     ou_json_quote_bytes(out, e->key, strlen(e->key));
@@ -150,7 +137,7 @@ static void compact_locked(struct spool_deletes *d)
     if (!lines)
         return;
     while ((at = spool_table_next(&d->locked.entries, at)) != NULL)
-        put_delete(&lines[n++], entry_of(at));
+        put_delete(&lines[n++], spool_delete_entry_of(at));
     if (ou_journal_rewrite(&d->locked.journal, lines, n, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "journal of deletes stays long");
     for (size_t i = 0; i < n; i++)
@@ -161,7 +148,8 @@ static void compact_locked(struct spool_deletes *d)
 }
 
 /* The entries are over; they are removed. A line that cannot be written means a second request. */
-static void finish_locked(struct spool_deletes *d, struct entry *const *entries, size_t count)
+void spool_delete_finish_locked(struct spool_deletes *d, struct spool_delete_entry *const *entries,
+                                size_t count)
 {
     ou_auto(ou_buf_fini) struct ou_buf line = {0};
     struct ou_error err = OU_ERROR_INIT;
@@ -192,8 +180,8 @@ int spool_deletes_open(struct spool *spool, struct ou_error *err)
     ou_mutex_lock(&d->lock);
     r = ou_journal_open(&d->locked.journal, spool->dirfd, SPOOL_DELETES_NAME, true, replay, d, err);
     while (r == 0 && (at = spool_table_next(&d->locked.entries, at)) != NULL) {
-        if (entry_of(at)->seq >= atomic_load(&spool->seq))
-            atomic_store(&spool->seq, entry_of(at)->seq + 1);
+        if (spool_delete_entry_of(at)->seq >= atomic_load(&spool->seq))
+            atomic_store(&spool->seq, spool_delete_entry_of(at)->seq + 1);
         d->locked.due_ms = 1;
     }
     if (r == 0)
@@ -209,7 +197,7 @@ void spool_deletes_close(struct spool *spool)
 
     ou_mutex_lock(&d->lock);
     while ((n = spool_table_next(&d->locked.entries, NULL)) != NULL)
-        remove_locked(d, entry_of(n));
+        remove_locked(d, spool_delete_entry_of(n));
     spool_table_fini(&d->locked.entries);
     ou_journal_close(&d->locked.journal);
     ou_mutex_unlock(&d->lock);
@@ -220,15 +208,15 @@ int spool_deletes_add_at(struct spool *spool, const char *key, const char *moved
 {
     ou_auto(ou_buf_fini) struct ou_buf line = {0};
     struct spool_deletes *d = &spool->deletes;
-    struct entry *e;
+    struct spool_delete_entry *e;
     bool fresh;
     int r;
 
     ou_lock_scope(&d->lock);
-    e = find_locked(d, key);
+    e = spool_delete_find_locked(d, key);
     fresh = !e;
     if (fresh)
-        e = insert_locked(d, key, err);
+        e = spool_delete_insert_locked(d, key, err);
     if (!e)
         return -ENOMEM;
     if (!fresh && e->seq >= seq)
@@ -248,9 +236,9 @@ int spool_deletes_add_at(struct spool *spool, const char *key, const char *moved
         return ou_error_prefix(err, "delete %s", key);
     }
     set_room_aside_locked(d);
-    if (!d->locked.due_ms || d->locked.entries.count >= BATCH_MAX)
+    if (!d->locked.due_ms || d->locked.entries.count >= OSS_LIST_MAX)
         d->locked.due_ms =
-            ou_now_ms() + (d->locked.entries.count >= BATCH_MAX ? 0 : spool->config.settle_ms);
+            ou_now_ms() + (d->locked.entries.count >= OSS_LIST_MAX ? 0 : spool->config.settle_ms);
     (void)pthread_cond_signal(&d->wake);
     return 0;
 }
@@ -266,37 +254,37 @@ int spool_deletes_add(struct spool *spool, const char *key, const char *moved_id
 enum spool_claim spool_deletes_claim(struct spool *spool, const char *key)
 {
     struct spool_deletes *d = &spool->deletes;
-    struct entry *e;
+    struct spool_delete_entry *e;
 
     ou_lock_scope(&d->lock);
-    e = find_locked(d, key);
+    e = spool_delete_find_locked(d, key);
     if (!e)
         return SPOOL_CLAIM_NONE;
     if (e->sending)
         return SPOOL_CLAIM_WAIT;
-    finish_locked(d, &e, 1);
+    spool_delete_finish_locked(d, &e, 1);
     return SPOOL_CLAIM_DROPPED;
 }
 
 bool spool_deletes_known(struct spool *spool, const char *key)
 {
     ou_lock_scope(&spool->deletes.lock);
-    return find_locked(&spool->deletes, key) != NULL;
+    return spool_delete_find_locked(&spool->deletes, key) != NULL;
 }
 
 void spool_deletes_settle(struct spool *spool, const char *key, uint64_t seq, const char *id,
                           bool *dead)
 {
     struct spool_deletes *d = &spool->deletes;
-    struct entry *e;
+    struct spool_delete_entry *e;
 
     ou_lock_scope(&d->lock);
-    e = find_locked(d, key);
+    e = spool_delete_find_locked(d, key);
     *dead = false;
     if (!e)
         return;
     if (!strcmp(e->moved, id))
-        finish_locked(d, &e, 1); /* the file was not renamed after all */
+        spool_delete_finish_locked(d, &e, 1); /* the file was not renamed after all */
     else
         *dead = !*e->moved && e->seq > seq;
 }
@@ -356,254 +344,4 @@ int spool_deletes_await(struct spool *spool, const char *prefix, uint64_t deadli
     ou_mutex_unlock(&d->lock);
     ou_cancel_detach(cancel, &hook);
     return r;
-}
-
-/* -- sending -- */
-
-struct batch {
-    struct entry *entries[BATCH_MAX];
-    const char *keys[BATCH_MAX];
-    bool deleted[BATCH_MAX];
-    size_t count;
-    struct entry *left[BATCH_MAX]; /* not deleted: to be told why */
-};
-
-/* Waits for a batch to be due and takes it. Return: false when the spool is being closed. */
-static bool take_batch(struct spool_deletes *d, struct batch *b)
-{
-    ou_lock_scope(&d->lock);
-    b->count = 0;
-    while (!d->locked.stopping && !b->count) {
-        struct spool_node *at = NULL;
-        uint64_t now = ou_now_ms(), next = 0;
-
-        if (!d->locked.due_ms) {
-            ou_cond_wait(&d->wake, &d->lock);
-            continue;
-        }
-        if (d->locked.due_ms > now) {
-            (void)ou_cond_wait_until(&d->wake, &d->lock, d->locked.due_ms);
-            continue;
-        }
-        while (b->count < BATCH_MAX && (at = spool_table_next(&d->locked.entries, at)) != NULL) {
-            struct entry *e = entry_of(at);
-
-            if (e->sending)
-                continue;
-            if (e->not_before_ms > now) {
-                next = !next || e->not_before_ms < next ? e->not_before_ms : next;
-                continue;
-            }
-            e->sending = true;
-            b->entries[b->count] = e;
-            b->deleted[b->count] = false;
-            b->keys[b->count++] = e->key;
-        }
-        d->locked.due_ms = b->count == BATCH_MAX ? now : next;
-    }
-    return !d->locked.stopping;
-}
-
-/* Back into the queue. */
-static void put_back_locked(struct spool_deletes *d, struct entry *e, uint64_t delay_ms)
-{
-    uint64_t due = ou_now_ms() + delay_ms;
-
-    e->sending = false;
-    e->again = false;
-    e->not_before_ms = due;
-    if (!d->locked.due_ms || due < d->locked.due_ms)
-        d->locked.due_ms = due;
-    (void)pthread_cond_broadcast(&d->done);
-}
-
-/* Keys whose object somebody still needs, or an upload is about to replace, wait. */
-static void hold_back(struct spool *spool, struct batch *b)
-{
-    struct spool_deletes *d = &spool->deletes;
-    size_t kept = 0;
-
-    for (size_t i = 0; i < b->count; i++) {
-        struct entry *e = b->entries[i];
-
-        if (spool_upload_on(spool, e->key) || spool_base_needed(spool, e->key, NULL)) {
-            ou_lock_scope(&d->lock);
-            put_back_locked(d, e, HELD_MS);
-            continue;
-        }
-        b->entries[kept] = e;
-        b->keys[kept++] = e->key;
-    }
-    b->count = kept;
-}
-
-static uint64_t backoff_ms(unsigned attempt, bool throttled)
-{
-    uint32_t random = 0;
-
-    (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
-    return 50 + oss_retry_delay_ms(attempt, throttled, random);
-}
-
-/* OSS says no: the name exists again. @e is still ours. */
-static void refuse(struct spool *spool, struct entry *e, const struct ou_error *why)
-{
-    struct spool_deletes *d = &spool->deletes;
-    ou_autofree char *key = strdup(e->key);
-
-    ou_log_error(OU_LOG_SPOOL, why, "delete refused key=%s", e->key);
-    ou_mutex_lock(&d->lock);
-    finish_locked(d, &e, 1);
-    ou_mutex_unlock(&d->lock);
-    if (key && spool->events.delete_refused)
-        spool->events.delete_refused(spool->ctx, key, why);
-}
-
-/* A key the batch did not delete: ask again for it alone, to learn why. */
-static void delete_one(struct spool *spool, struct entry *e)
-{
-    struct spool_deletes *d = &spool->deletes;
-    struct oss_call call = {.deadline_ms = OSS_ONE_ATTEMPT, .cancel = spool->cancel};
-    struct ou_error err = OU_ERROR_INIT;
-    int r = oss_delete_object(spool->client, &call, e->key, &err);
-
-    if (r < 0 && r != -EINTR && oss_error_verdict(&err) == OSS_FINAL) {
-        refuse(spool, e, &err);
-        return;
-    }
-    ou_lock_scope(&d->lock);
-    if (r == 0 && !e->again)
-        finish_locked(d, &e, 1);
-    else
-        put_back_locked(d, e, r < 0 ? backoff_ms(d->locked.attempts++, false) : 0);
-}
-
-static void settle_batch(struct spool *spool, struct batch *b, int r, const struct ou_error *err)
-{
-    struct spool_deletes *d = &spool->deletes;
-    bool final = r < 0 && r != -EINTR && oss_error_verdict(err) == OSS_FINAL;
-    uint64_t delay = 0;
-    size_t done = 0, left = 0;
-
-    ou_mutex_lock(&d->lock);
-    if (r < 0 && !final)
-        delay = backoff_ms(d->locked.attempts++, oss_error_verdict(err) == OSS_THROTTLE);
-    else
-        d->locked.attempts = 0;
-    for (size_t i = 0; i < b->count; i++) {
-        struct entry *e = b->entries[i];
-
-        if (b->deleted[i] && !e->again)
-            b->entries[done++] = e; /* done <= i */
-        else if (b->deleted[i])
-            put_back_locked(d, e, 0);
-        else if (r < 0 && !final)
-            put_back_locked(d, e, delay);
-        else
-            b->left[left++] = e; /* dealt with below, without the lock */
-    }
-    finish_locked(d, b->entries, done);
-    ou_mutex_unlock(&d->lock);
-    for (size_t i = 0; i < left; i++) {
-        if (final)
-            refuse(spool, b->left[i], err);
-        else
-            delete_one(spool, b->left[i]);
-    }
-    if (delay && d->locked.attempts == 1)
-        ou_log_warn(OU_LOG_SPOOL, err, "deletes are tried again count=%zu", b->count);
-}
-
-static void *run(void *arg)
-{
-    struct spool *spool = arg;
-    struct batch *b = malloc(sizeof(*b));
-
-    while (b && take_batch(&spool->deletes, b)) {
-        struct oss_call call = {.cancel = spool->cancel, .background = true};
-        struct ou_error err = OU_ERROR_INIT;
-        int r;
-
-        hold_back(spool, b);
-        if (!b->count)
-            continue;
-        r = oss_delete_objects(spool->client, &call, b->keys, b->count, b->deleted, &err);
-        settle_batch(spool, b, r, &err);
-    }
-    free(b);
-    return NULL;
-}
-
-int spool_deletes_start(struct spool *spool, struct ou_error *err)
-{
-    int r = ou_thread_start(&spool->deletes.thread, "spool-eraser", run, spool, err);
-
-    spool->deletes.running = r == 0;
-    return r;
-}
-
-void spool_deletes_stop(struct spool *spool)
-{
-    struct spool_deletes *d = &spool->deletes;
-
-    if (!d->running)
-        return;
-    ou_mutex_lock(&d->lock);
-    d->locked.stopping = true;
-    (void)pthread_cond_broadcast(&d->wake);
-    ou_mutex_unlock(&d->lock);
-    (void)pthread_join(d->thread, NULL);
-    d->running = false;
-}
-
-/* -- the call -- */
-
-/* delete=sync: one request, awaited. The entry keeps uploads of the key waiting meanwhile. */
-static int delete_now(struct spool *spool, const char *key, struct ou_cancel *cancel,
-                      struct ou_error *err)
-{
-    struct spool_deletes *d = &spool->deletes;
-    struct oss_call call = {.cancel = cancel};
-    struct entry *e;
-    bool busy;
-    int r;
-
-    ou_mutex_lock(&d->lock);
-    e = find_locked(d, key);
-    busy = e && e->sending;
-    if (!e)
-        e = insert_locked(d, key, err);
-    if (e && !busy) {
-        e->seq = spool_next_seq(spool);
-        e->sending = true;
-    }
-    ou_mutex_unlock(&d->lock);
-    if (!e)
-        return -ENOMEM;
-    if (busy) /* somebody is at it: queue behind */
-        return spool_deletes_add(spool, key, NULL, err);
-
-    r = oss_delete_object(spool->client, &call, key, err);
-    ou_mutex_lock(&d->lock);
-    if (e->again) {
-        put_back_locked(d, e, 0);
-        (void)pthread_cond_signal(&d->wake);
-    } else {
-        finish_locked(d, &e, 1);
-    }
-    ou_mutex_unlock(&d->lock);
-    return r;
-}
-
-int spool_delete(struct spool *spool, const char *key, struct ou_cancel *cancel,
-                 struct ou_error *err)
-{
-    if (spool->config.delete_sync && !spool_base_needed(spool, key, NULL))
-        return delete_now(spool, key, cancel, err);
-    return spool_deletes_add(spool, key, NULL, err);
-}
-
-bool spool_is_deleted(struct spool *spool, const char *key)
-{
-    return spool_deletes_known(spool, key);
 }

@@ -268,6 +268,12 @@ bool spool_file_settle_down(struct spool_file *f)
 
 /* -- what is to be done -- */
 
+bool spool_file_has_writers(struct spool_file *f)
+{
+    ou_lock_scope(&f->lock);
+    return f->writers > 0;
+}
+
 bool spool_file_pending_locked(const struct spool_file *f)
 {
     return !f->unlinked && spool_sidecar_pending(&f->s);

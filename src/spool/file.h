@@ -113,6 +113,7 @@ bool spool_file_settle_down(struct spool_file *file);
 void spool_file_plan_locked(struct spool_file *file);
 /** spool_file_left_behind_locked() - an upload under a name that it no longer has is to be ended. */
 bool spool_file_left_behind_locked(const struct spool_file *file);
+bool spool_file_has_writers(struct spool_file *file);
 bool spool_file_pending_locked(const struct spool_file *file);
 bool spool_file_unstable_locked(const struct spool_file *file);
 /** spool_file_foreign_locked() - count it as one that needs another key's object, or not. */
@@ -154,6 +155,19 @@ void spool_file_take_readers_locked(struct spool_file *file, struct spool_base_r
 ssize_t spool_file_read_slot_locked(struct spool_file *file, enum extent_slot slot, void *buf,
                                     size_t len, uint64_t offset, struct ou_error *err);
 
+/* -- unlink.c -- */
+/** spool_file_may_exist() - the bucket may have an object under the file's name. */
+bool spool_file_may_exist(const struct spool_file *file);
+/** spool_file_take_name() - .io held: off the table and off the disk. Return: drop the spool's reference. */
+bool spool_file_take_name(struct spool_file *file);
+/** spool_file_finish_unlink() - .io held: the last traces of a file without a name. */
+void spool_file_finish_unlink(struct spool_file *file);
+
+/* -- copy.c -- */
+/** spool_copy_base() - the object @from gets the name @key, too; no lock is held. @to: what lies there then. */
+int spool_copy_base(struct spool_file *file, const struct spool_base *from, const char *key,
+                    struct ou_cancel *cancel, struct spool_base *to, struct ou_error *err);
+
 /* -- upload.c -- */
 /** spool_upload_due() - the timer's: start what may start. */
 void spool_upload_due(struct spool_file *file);
@@ -178,7 +192,5 @@ struct spool_file *spool_upload_file(const struct spool_upload *up);
 bool spool_upload_doomed(const struct spool_upload *up);
 /** spool_uploads_drop() - after the engine stopped: nobody will call done(). */
 void spool_uploads_drop(struct spool *spool);
-/** spool_file_finish_unlink() - .io held: the last traces of a file without a name. */
-void spool_file_finish_unlink(struct spool_file *file);
 
 #endif

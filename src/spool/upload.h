@@ -49,12 +49,26 @@ struct spool_upload {
 extern const struct xfer_upload_ops spool_upload_ops;
 /* upload_done.c */
 void spool_upload_done(void *ctx, const struct xfer_result *result, const struct ou_error *err);
-/* upload.c */
+/* upload_plan.c */
+/** spool_upload_resume() - what is recorded; @parts and @where are the caller's, and resume's. */
+void spool_upload_resume(const struct spool_file *file, bool with_stale, struct xfer_resume *resume,
+                         struct oss_part **parts, struct xfer_plan_part **where);
+/**
+ * spool_upload_plan_of_published() - the plan of an older version that may have been published
+ *
+ * A version was being completed when the daemon died, and there is a newer one already. Which of
+ * the two the bucket has decides what the newer one differs from, so that is asked first, with the
+ * plan of the older one, which its recorded parts still tell. Return: 1 there it is, 0 no.
+ */
+int spool_upload_plan_of_published(const struct spool_file *file, struct xfer_plan *plan,
+                                   struct ou_error *err);
 /** spool_upload_plan() - .io held: how the stable version becomes an object. */
 int spool_upload_plan(struct spool_file *file, struct xfer_plan *plan, bool *uses_base,
                       struct ou_error *err);
+/* upload_change.c */
 /** spool_upload_replan() - .io held: the stable version is to go instead. 0, -EBUSY: too late. */
 int spool_upload_replan(struct spool_upload *up, struct ou_error *err);
+/* upload.c */
 void spool_upload_free(struct spool_upload *up);
 void spool_upload_unlist(struct spool_upload *up);
 /* frozen.c */

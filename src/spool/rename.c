@@ -1,103 +1,21 @@
 /*
- * Names that go or change: unlink and rename of staged files.
+ * A name changes.
  *
- * Unlink. The delete of the object is journalled first (its sequence number is above the file's,
- * which makes the sidecar void), then the sidecar says `unlinked`, then the data goes, then,
- * once no upload is left to be ended, the sidecar.
- *
- * Rename. The delete of the old object is journalled first, bound to the file's id, so that it is
- * void as long as the sidecar has not been renamed; then the sidecar's `rename` line takes effect.
- * A crash between the two leaves the old name. If the new name had a staged file, there may be two
- * sidecars of one key after a crash: the higher sequence number wins.
+ * The delete of the old object is journalled first, bound to the file's id, so that it is void as
+ * long as the sidecar has not been renamed; then the sidecar's `rename` line takes effect. A crash
+ * between the two leaves the old name. If the new name had a staged file, there may be two sidecars
+ * of one key after a crash: the higher sequence number wins.
  */
 #include "spool/file.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "oss/ops.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define LOOK_AGAIN_MS UINT64_C(100) /* while something else uses the new name */
-
-/* The object may exist in the bucket under the file's name. */
-static bool may_exist(const struct spool_file *f)
-{
-    return !f->s.absent || f->s.upload.publishing || f->published_version ||
-           (f->s.base.present && !strcmp(f->s.base.key, f->s.key));
-}
-
-void spool_file_finish_unlink(struct spool_file *f)
-{
-    struct ou_error err = OU_ERROR_INIT;
-    bool last;
-
-    ou_mutex_assert_held(&f->io);
-    ou_mutex_lock(&f->lock);
-    last = !f->up && !f->s.upload.key;
-    ou_mutex_unlock(&f->lock);
-    if (last && f->has_sidecar && spool_file_remove_sidecar(f, &err) < 0)
-        ou_log_warn(OU_LOG_SPOOL, &err, "sidecar of a file without a name id=%s", f->id);
-}
-
-/* Takes the file out of the table and off the disk. Return: drop the spool's reference. */
-static bool take_name(struct spool_file *f)
-{
-    struct spool *spool = f->spool;
-    struct ou_error err = OU_ERROR_INIT;
-    bool drop;
-
-    ou_mutex_assert_held(&f->io);
-    ou_mutex_lock(&spool->lock);
-    if (f->named)
-        spool_table_remove(&spool->locked.files, &f->node);
-    f->named = false;
-    ou_mutex_lock(&f->lock);
-    /* Readers and writers that are left need the data files, which lose their names now. */
-    for (int i = 0; i < 2; i++)
-        (void)spool_file_fd_locked(f, (enum extent_slot)i, false, &err);
-    f->unlinked = true;
-    f->s.unlinked = true;
-    spool_file_foreign_locked(f);
-    spool_file_plan_locked(f);
-    drop = f->kept;
-    f->kept = false;
-    (void)pthread_cond_broadcast(&f->changed);
-    (void)pthread_cond_broadcast(&spool->changed);
-    ou_mutex_unlock(&f->lock);
-    ou_mutex_unlock(&spool->lock);
-
-    if (f->has_sidecar && spool_file_word(f, "unlinked", false, &err) < 0)
-        ou_log_warn(OU_LOG_SPOOL, &err, "unlink key=%s", f->s.key);
-    spool_upload_cancel(f);
-    spool_file_remove_data(f);
-    spool_file_finish_unlink(f);
-    return drop;
-}
-
-int spool_file_unlink(struct spool_file *f, struct ou_error *err)
-{
-    bool drop;
-    int r = 0;
-
-    ou_mutex_lock(&f->io);
-    if (f->unlinked) {
-        ou_mutex_unlock(&f->io);
-        return 0;
-    }
-    if (may_exist(f))
-        r = spool_deletes_add(f->spool, f->s.key, NULL, err);
-    drop = r == 0 && take_name(f);
-    ou_mutex_unlock(&f->io);
-    if (drop)
-        spool_file_unref(f);
-    return r;
-}
-
-/* -- rename -- */
 
 /* The base lies under the old name, which is about to be deleted, and its bytes are needed. */
 static bool base_must_move(const struct spool_file *f)
@@ -117,153 +35,6 @@ static bool base_must_move(const struct spool_file *f)
         }
     }
     return false;
-}
-
-struct copying { /* a copy by parts, awaited */
-    struct ou_mutex lock;
-    pthread_cond_t done;
-    bool ended; /* lock */
-    int result;
-    struct ou_error err;
-    struct oss_written written;
-    struct oss_object object; /* the source: constant */
-    struct spool_attr attr;
-    struct spool_headers headers;
-    bool has_headers;
-};
-
-static ssize_t copying_read(void *ctx, void *buf, size_t len, uint64_t offset, struct ou_error *err)
-{
-    (void)ctx;
-    (void)buf;
-    (void)len;
-    (void)offset;
-    return ou_error_set(err, EIO, "a copy reads nothing");
-}
-
-static int copying_headers(void *ctx, struct oss_object_headers *out, struct ou_error *err)
-{
-    struct copying *c = ctx;
-
-    if (!c->has_headers) {
-        int r = spool_headers_init(&c->headers, &c->attr, err);
-
-        if (r < 0)
-            return r;
-        c->has_headers = true;
-    }
-    *out = c->headers.headers;
-    return 0;
-}
-
-static int copying_may_publish(void *ctx, struct ou_error *err)
-{
-    (void)ctx;
-    (void)err;
-    return 1;
-}
-
-static void copying_done(void *ctx, const struct xfer_result *result, const struct ou_error *err)
-{
-    struct copying *c = ctx;
-
-    ou_lock_scope(&c->lock);
-    c->ended = true;
-    c->written = result->written;
-    if (err) {
-        c->err = *err;
-        c->result = -err->errnum;
-    }
-    (void)pthread_cond_broadcast(&c->done);
-}
-
-static const struct xfer_upload_ops copying_ops = {.read = copying_read,
-                                                   .headers = copying_headers,
-                                                   .may_publish = copying_may_publish,
-                                                   .done = copying_done};
-
-static void copying_wake(void *arg)
-{
-    struct copying *c = arg;
-
-    ou_mutex_lock(&c->lock);
-    (void)pthread_cond_broadcast(&c->done);
-    ou_mutex_unlock(&c->lock);
-}
-
-static int copy_by_parts(struct spool *spool, const struct spool_base *from, const char *key,
-                         struct copying *c, struct ou_cancel *cancel, struct ou_error *err)
-{
-    const struct xfer_range all = {.offset = 0, .size = from->size};
-    const struct xfer_plan_input in = {.size = from->size,
-                                       .part_size = spool->config.part_size,
-                                       .put_threshold = 0,
-                                       .base_size = from->size,
-                                       .base = &all,
-                                       .base_count = 1};
-    ou_auto(xfer_plan_fini) struct xfer_plan plan = {0};
-    struct xfer_upload_spec spec = {.key = key,
-                                    .base_key = from->key,
-                                    .base_etag = from->etag,
-                                    .plan = &plan,
-                                    .ops = &copying_ops,
-                                    .ctx = c,
-                                    .one_shot = true};
-    struct ou_cancel_hook hook;
-    struct xfer_upload *upload = NULL;
-    bool told = false;
-    int r = xfer_plan_make(&in, &plan, err);
-
-    if (r == 0)
-        r = xfer_upload_start(spool->engine, &spec, &upload, err);
-    if (r < 0)
-        return r;
-    ou_cancel_attach(cancel, &hook, copying_wake, c);
-    ou_mutex_lock(&c->lock);
-    while (!c->ended) {
-        if (ou_cancel_triggered(cancel) && !told) {
-            told = true;
-            xfer_upload_cancel(upload);
-        }
-        ou_cond_wait(&c->done, &c->lock);
-    }
-    ou_mutex_unlock(&c->lock);
-    ou_cancel_detach(cancel, &hook);
-    if (c->result < 0)
-        *err = c->err;
-    return c->result;
-}
-
-/* The base's object gets the new name, too; no lock is held. @to: what lies there then. */
-static int copy_base(struct spool_file *f, const struct spool_base *from, const char *key,
-                     struct ou_cancel *cancel, struct spool_base *to, struct ou_error *err)
-{
-    struct copying c = {.err = OU_ERROR_INIT};
-    struct oss_call call = {.cancel = cancel};
-    int r;
-
-    r = oss_copy_object(f->spool->client, &call, from->key, from->etag, key, NULL, &c.written, err);
-    if (r == -EFBIG) {
-        ou_mutex_init(&c.lock, SPOOL_RANK_SLEEP);
-        ou_cond_init(&c.done);
-        ou_mutex_lock(&f->lock);
-        r = spool_attr_copy(&c.attr, &f->s.attr, err);
-        ou_mutex_unlock(&f->lock);
-        if (r == 0)
-            r = copy_by_parts(f->spool, from, key, &c, cancel, err);
-        if (c.has_headers)
-            spool_headers_fini(&c.headers);
-        spool_attr_fini(&c.attr);
-        (void)pthread_cond_destroy(&c.done);
-        ou_mutex_fini(&c.lock);
-    }
-    if (r < 0)
-        return r;
-    *to = (struct spool_base){.present = true, .size = from->size, .key = strdup(key)};
-    if (!to->key)
-        return ou_error_set(err, ENOMEM, "rename to %s", key);
-    memcpy(to->etag, c.written.etag, sizeof(to->etag));
-    return 0;
 }
 
 /* -- the base's move -- */
@@ -369,7 +140,7 @@ static int move_base(struct spool_file *f, const char *key, struct spool_base *f
             r = spool_base_copy(from, &f->s.base, err);
     }
     if (r == 0 && from->present)
-        r = copy_base(f, from, key, cancel, to, err);
+        r = spool_copy_base(f, from, key, cancel, to, err);
     if (!to->present && undeleted && spool_deletes_add(f->spool, key, NULL, &ignored) < 0)
         ou_log_error(OU_LOG_SPOOL, &ignored, "deleted object is back key=%s", key);
     return r;
@@ -403,10 +174,10 @@ static int rename_both(struct spool_file *f, struct spool_file *over, const char
                        const struct spool_base *base, bool *drop_over, struct ou_error *err)
 {
     ou_auto(ou_buf_fini) struct ou_buf line = {0};
-    bool absent = over ? !may_exist(over) : false;
+    bool absent = over ? !spool_file_may_exist(over) : false;
     int r = 0;
 
-    if (may_exist(f))
+    if (spool_file_may_exist(f))
         r = spool_deletes_add(f->spool, f->s.key, f->id, err);
     if (r < 0)
         return r;
@@ -427,7 +198,7 @@ static int rename_both(struct spool_file *f, struct spool_file *over, const char
     if (over && base->present && over->s.upload.publishing &&
         spool_file_word(over, "unpublished", false, err) < 0)
         ou_log_warn(OU_LOG_SPOOL, err, "journal key=%s", key);
-    *drop_over = over && take_name(over);
+    *drop_over = over && spool_file_take_name(over);
     spool_upload_restart(f);
     switch_name(f, &line, err);
     return 0;

@@ -1,0 +1,87 @@
+/*
+ * A name goes.
+ *
+ * The delete of the object is journalled first (its sequence number is above the file's, which
+ * makes the sidecar void), then the sidecar says `unlinked`, then the data goes, then, once no
+ * upload is left to be ended, the sidecar.
+ */
+#include "spool/file.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The object may exist in the bucket under the file's name. */
+bool spool_file_may_exist(const struct spool_file *f)
+{
+    return !f->s.absent || f->s.upload.publishing || f->published_version ||
+           (f->s.base.present && !strcmp(f->s.base.key, f->s.key));
+}
+
+void spool_file_finish_unlink(struct spool_file *f)
+{
+    struct ou_error err = OU_ERROR_INIT;
+    bool last;
+
+    ou_mutex_assert_held(&f->io);
+    ou_mutex_lock(&f->lock);
+    last = !f->up && !f->s.upload.key;
+    ou_mutex_unlock(&f->lock);
+    if (last && f->has_sidecar && spool_file_remove_sidecar(f, &err) < 0)
+        ou_log_warn(OU_LOG_SPOOL, &err, "sidecar of a file without a name id=%s", f->id);
+}
+
+/* Takes the file out of the table and off the disk. Return: drop the spool's reference. */
+bool spool_file_take_name(struct spool_file *f)
+{
+    struct spool *spool = f->spool;
+    struct ou_error err = OU_ERROR_INIT;
+    bool drop;
+
+    ou_mutex_assert_held(&f->io);
+    ou_mutex_lock(&spool->lock);
+    if (f->named)
+        spool_table_remove(&spool->locked.files, &f->node);
+    f->named = false;
+    ou_mutex_lock(&f->lock);
+    /* Readers and writers that are left need the data files, which lose their names now. */
+    for (int i = 0; i < 2; i++)
+        (void)spool_file_fd_locked(f, (enum extent_slot)i, false, &err);
+    f->unlinked = true;
+    f->s.unlinked = true;
+    spool_file_foreign_locked(f);
+    spool_file_plan_locked(f);
+    drop = f->kept;
+    f->kept = false;
+    (void)pthread_cond_broadcast(&f->changed);
+    (void)pthread_cond_broadcast(&spool->changed);
+    ou_mutex_unlock(&f->lock);
+    ou_mutex_unlock(&spool->lock);
+
+    if (f->has_sidecar && spool_file_word(f, "unlinked", false, &err) < 0)
+        ou_log_warn(OU_LOG_SPOOL, &err, "unlink key=%s", f->s.key);
+    spool_upload_cancel(f);
+    spool_file_remove_data(f);
+    spool_file_finish_unlink(f);
+    return drop;
+}
+
+int spool_file_unlink(struct spool_file *f, struct ou_error *err)
+{
+    bool drop;
+    int r = 0;
+
+    ou_mutex_lock(&f->io);
+    if (f->unlinked) {
+        ou_mutex_unlock(&f->io);
+        return 0;
+    }
+    if (spool_file_may_exist(f))
+        r = spool_deletes_add(f->spool, f->s.key, NULL, err);
+    drop = r == 0 && spool_file_take_name(f);
+    ou_mutex_unlock(&f->io);
+    if (drop)
+        spool_file_unref(f);
+    return r;
+}
