@@ -10,6 +10,7 @@
 #include "fs/names.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -292,7 +293,6 @@ enum fs_known fs_listing_find(const struct fs_listing *l, const char *name, uint
 {
     const struct fs_change *c = fs_listing_changed(l, name);
     char below[FS_NAME_MAX + 2];
-    size_t len = strlen(name);
     struct told file, dir;
     uint64_t until_ms;
 
@@ -303,10 +303,9 @@ enum fs_known fs_listing_find(const struct fs_listing *l, const char *name, uint
             out->version = &c->version;
         return c ? c->state : FS_ABSENT;
     }
-    if (len > FS_NAME_MAX)
+    if (strlen(name) > FS_NAME_MAX)
         return FS_ABSENT;
-    memcpy(below, name, len);
-    memcpy(below + len, "/", 2);
+    (void)snprintf(below, sizeof(below), "%s/", name);
     file = ask(l, c, name, FS_FILE, now_ms, since_ms);
     dir = ask(l, c, below, FS_DIR, now_ms, since_ms);
     until_ms = file.until_ms < dir.until_ms ? file.until_ms : dir.until_ms;

@@ -9,7 +9,7 @@
 
 static struct fs_handle *handle_of(const struct fuse_file_info *fi)
 {
-    return fi ? (struct fs_handle *)(uintptr_t)fi->fh : NULL;
+    return fs_of_fh(fi);
 }
 
 /* -- getattr, setattr -- */

@@ -11,7 +11,7 @@
 
 static struct fs_stream *stream_of(const struct fuse_file_info *fi)
 {
-    return (struct fs_stream *)(uintptr_t)fi->fh;
+    return fs_of_fh(fi);
 }
 
 static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)

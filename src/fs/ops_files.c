@@ -10,7 +10,7 @@
 
 static struct fs_handle *handle_of(const struct fuse_file_info *fi)
 {
-    return (struct fs_handle *)(uintptr_t)fi->fh;
+    return fs_of_fh(fi);
 }
 
 /* -- open, release -- */

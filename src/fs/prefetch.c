@@ -98,32 +98,38 @@ static void send_ahead_locked(struct fs *fs, struct fs_inode *parent, const stru
     fs_pool_add(fs->requests, &a->task);
 }
 
+/* Does index @index of @segment come after the last one asked for, as a program in order would go on? */
+static bool in_order(const struct fs_dir *d, const struct fs_segment *segment, size_t index)
+{
+    if (segment->begun_ms != d->order.begun_ms) /* the page is turned */
+        return d->order.streak > 0 && index <= SKIP_MAX;
+    return index > d->order.index && index <= d->order.index + SKIP_MAX;
+}
+
 void fs_prefetch_note_locked(struct fs *fs, struct fs_inode *parent, const struct fs_found *found)
 {
+    const struct fs_segment *segment = found->segment;
     struct fs_dir *d = parent->dir;
     size_t index = found->index, end;
-    bool page_turned;
+    bool same_page;
 
-    if (!found->segment || found->segment->prefix || fs->config.attrs_from_list)
+    if (!segment || segment->prefix || fs->config.attrs_from_list)
         return;
-    page_turned = found->segment->begun_ms != d->order.begun_ms && index <= SKIP_MAX;
-    if (page_turned)
-        d->order.ahead = 0;
-    if (page_turned && d->order.streak > 0)
+    same_page = segment->begun_ms == d->order.begun_ms;
+    if (in_order(d, segment, index))
         d->order.streak++;
-    else if (found->segment->begun_ms == d->order.begun_ms && index > d->order.index &&
-             index <= d->order.index + SKIP_MAX)
-        d->order.streak++;
-    else if (found->segment->begun_ms != d->order.begun_ms || index != d->order.index)
+    else if (!same_page || index != d->order.index)
         d->order.streak = 0;
-    d->order.begun_ms = found->segment->begun_ms;
+    if (!same_page)
+        d->order.ahead = 0;
+    d->order.begun_ms = segment->begun_ms;
     d->order.index = index;
 
     end = index + 1 + fs_prefetch_window(d->order.streak);
-    if (end > found->segment->count)
-        end = found->segment->count;
+    if (end > segment->count)
+        end = segment->count;
     if (d->order.ahead <= index)
         d->order.ahead = index + 1;
     for (; d->order.ahead < end && fs->heads_ahead < IN_AIR_MAX; d->order.ahead++)
-        send_ahead_locked(fs, parent, &found->segment->entries[d->order.ahead]);
+        send_ahead_locked(fs, parent, &segment->entries[d->order.ahead]);
 }

@@ -78,18 +78,21 @@ static int reader_new_locked(struct fs *fs, const struct fs_inode *inode, struct
 static int take_locked(struct fs *fs, struct fs_handle *h, struct fs_reader **out,
                        struct fs_reader **stale, struct ou_error *err)
 {
-    if (h->reader && h->reader->version != h->inode->own_changes) {
-        *stale = unref_locked(h->reader);
-        h->reader = NULL;
-    }
-    if (!h->reader) {
-        int r = reader_new_locked(fs, h->inode, &h->reader, err);
+    struct fs_reader *reader = h->reader;
+    int r;
 
+    if (reader && reader->version != h->inode->own_changes) {
+        *stale = unref_locked(reader);
+        reader = h->reader = NULL;
+    }
+    if (!reader) {
+        r = reader_new_locked(fs, h->inode, &reader, err);
         if (r < 0)
             return r;
+        h->reader = reader;
     }
-    h->reader->refs++;
-    *out = h->reader;
+    reader->refs++;
+    *out = reader;
     return 0;
 }
 

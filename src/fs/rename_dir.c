@@ -331,7 +331,7 @@ static void versions_locked(struct fs_inode *top)
 {
     for (struct fs_inode *i = top; i; i = fs_tree_next(i, top)) {
         i->moved = false;
-        if (i->dir && i != top)
+        if (i->dir)
             fs_listing_drop(&i->dir->listing);
         if (!i->staged && i->moved_to) {
             i->remote = i->seen = *i->moved_to;
@@ -343,7 +343,6 @@ static void versions_locked(struct fs_inode *top)
         free(i->moved_to);
         i->moved_to = NULL;
     }
-    fs_listing_drop(&top->dir->listing);
 }
 
 /* What was deleted below since the copies began: to be deleted at the new place, too. */
@@ -437,9 +436,9 @@ static void undo(struct mover *m, struct fs_inode *top)
                      m->from, m->to);
     {
         ou_lock_scope(&m->fs->lock);
+        top->dir->renaming = false;
         for (struct fs_inode *i = top; i; i = fs_tree_next(i, top))
             i->moved = false;
-        top->dir->renaming = false;
     }
     delete_keys(m->fs, &m->placed);
 }

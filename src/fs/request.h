@@ -20,6 +20,8 @@
 #include "fs/state.h"
 #include "fs/stream.h"
 
+#include <string.h>
+
 enum fs_lane {
     FS_LANE_REQUESTS, /* waits for a request or two; has the deadline */
     FS_LANE_WAITS,    /* waits for uploads, room or the disk; ends when they do */
@@ -59,6 +61,16 @@ void fs_serve(fuse_req_t req, const struct fs_op *op);
 static inline struct fs *fs_of(fuse_req_t req)
 {
     return fuse_req_userdata(req);
+}
+
+/* What .fh of an open file or directory points to. */
+static inline void *fs_of_fh(const struct fuse_file_info *fi)
+{
+    void *p = NULL;
+
+    if (fi)
+        memcpy(&p, &fi->fh, sizeof(p));
+    return p;
 }
 
 /* Replies. */

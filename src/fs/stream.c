@@ -118,22 +118,22 @@ void fs_stream_rewind_locked(struct fs_stream *s)
 
 int fs_stream_open(struct fs *fs, uint64_t dir_id, struct fs_stream **stream, struct ou_error *err)
 {
-    struct fs_stream *s = calloc(1, sizeof(*s));
-    int r;
+    struct fs_inode *dir;
+    struct fs_stream *s;
+    int r = fs_inode_get(fs, dir_id, &dir, err);
 
-    if (!s)
-        return ou_error_set(err, ENOMEM, "opendir");
-    s->cancel = ou_cancel_new();
-    r = s->cancel ? fs_inode_get(fs, dir_id, &s->dir, err) : ou_error_set(err, ENOMEM, "opendir");
-    if (r == 0 && !s->dir->dir) {
-        fs_unuse(fs, s->dir);
-        r = ou_error_set(err, ENOTDIR, "opendir");
-    }
-    if (r < 0) {
-        ou_cancel_unref(s->cancel);
+    if (r < 0)
+        return r;
+    s = dir->dir ? calloc(1, sizeof(*s)) : NULL;
+    if (s)
+        s->cancel = ou_cancel_new();
+    if (!s || !s->cancel) {
+        r = ou_error_set(err, dir->dir ? ENOMEM : ENOTDIR, "opendir");
+        fs_unuse(fs, dir);
         free(s);
         return r;
     }
+    s->dir = dir;
     s->refs = 1;
     (void)snprintf(s->flight, sizeof(s->flight), "D %p", (void *)s);
     ou_lock_scope(&fs->lock);

@@ -14,7 +14,7 @@ static void grow(struct fs_table *t)
     size_t size = t->size ? t->size * 2 : 16;
     struct fs_link **old = t->buckets ? t->buckets : &t->first;
     size_t old_size = t->buckets ? t->size : 1;
-    struct fs_link **buckets = calloc(size, sizeof(*buckets));
+    struct fs_link **buckets = calloc(size, sizeof(struct fs_link *));
 
     if (!buckets)
         return;

@@ -366,7 +366,7 @@ struct fs_inode *fs_tree_next(struct fs_inode *at, const struct fs_inode *top)
 {
     if (at->children)
         return at->children;
-    while (at != top) {
+    while (at && at != top) {
         if (at->sibling)
             return at->sibling;
         at = at->parent;

@@ -9,7 +9,7 @@ static struct fs_version version(const char *etag, uint64_t size, int64_t modifi
 {
     struct fs_version v = {.size = size, .modified_s = modified_s};
 
-    strcpy(v.etag, etag);
+    (void)snprintf(v.etag, sizeof(v.etag), "%s", etag);
     return v;
 }
 

@@ -31,7 +31,7 @@ static void path_of(const struct fs_tree *t, const struct fs_inode *i, char *pat
 
     path[0] = '\0';
     if (fs_inode_key(t, i, &key, &err) == 0)
-        strcpy(path, key);
+        (void)snprintf(path, 256, "%s", key);
     free(key);
 }
 
