@@ -261,8 +261,12 @@ void xfer_step_forget(struct xfer_step *s)
     struct xfer_upload *u = s->upload;
     struct xfer_event event = {.kind = XFER_EVENT_FORGET, .upload_id = u->upload_id};
     struct ou_error err = OU_ERROR_INIT;
+    bool must_abort;
 
-    if (u->forget_abort && abort_for_good(s, &err) < 0) {
+    ou_mutex_lock(&u->engine->lock);
+    must_abort = u->forget_abort; /* a replan may set it meanwhile, of an id that is dead already */
+    ou_mutex_unlock(&u->engine->lock);
+    if (must_abort && abort_for_good(s, &err) < 0) {
         if (abort_failed(u, &err))
             return;
         ou_log_warn(OU_LOG_XFER, &err, "unfinished upload is left behind key=%s upload_id=%s",
