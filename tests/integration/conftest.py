@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -43,14 +44,17 @@ def folder(request, build):
     """A folder of the test's own; kept when the test fails."""
     base = Path(os.environ.get("OSSUP_TEST_DIR", build.path / "integration"))
     base.mkdir(parents=True, exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix=request.node.name.replace("/", "_")[:60] + "-", dir=base))
+    name = re.sub(r"[^\w.-]", "_", request.node.name)[:60]  # it goes into sanitizers' options
+    path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=base))
+    build.reports = path / "reports"
+    build.reports.mkdir()
     yield path
     if not failed(request) and not getattr(request.node, "problems", None):
         shutil.rmtree(path)
 
 
 @pytest.fixture
-def running(request, folder):
+def running(request, build, folder):
     """Everything the test started: ended in good order if it passed, by force in any case."""
     things = []
     yield things
@@ -64,6 +68,7 @@ def running(request, folder):
         thing.force()
     for thing in things:
         problems += thing.problems()
+    problems += build.sanitizer_reports()
     request.node.problems = problems
     if problems or failed(request):
         print(f"\nkept: {folder}")

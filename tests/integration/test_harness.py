@@ -1,10 +1,20 @@
 """The harness itself: a harness that cannot fail proves nothing."""
 
 import hashlib
+import os
+import subprocess
 
 import pytest
 
 from ossup_testlib import OssError
+
+FAULTY = {
+    "leak": ("address", "void *volatile p; int main() { p = malloc(9); p = NULL; return 0; }"),
+    "use-after-free": ("address", "int main() { char *p = malloc(9); free(p); return *p; }"),
+    "overflow": ("undefined", "int main(int argc, char **v) { return argc + INT_MAX == 0 && v; }"),
+    "race": ("thread", "int n; void *run(void *p) { n++; return p; } int main() { pthread_t t; "
+             "pthread_create(&t, NULL, run, NULL); n++; return pthread_join(t, NULL); }"),
+}
 
 
 def test_client_and_server_agree(server, bucket):
@@ -51,3 +61,25 @@ def test_server_keeps_port_and_objects_over_kill(server, bucket):
     server.restart()
     assert server.port == port
     assert bucket.get("k") == b"kept"
+
+
+def test_a_mount_whose_path_has_blanks_is_seen(make_mount, folder):
+    mount = make_mount(name="a b\tc\\d", spool=folder / "spool").start()
+    mount.umount()
+    assert not mount.is_mounted()
+
+
+@pytest.mark.parametrize("fault", FAULTY)
+def test_a_sanitizer_report_is_found(build, folder, running, fault):
+    """`running` asks the same of what a test started, and fails it."""
+    sanitizer, code = FAULTY[fault]
+    source, program = folder / "faulty.c", folder / "faulty"
+    source.write_text(f"#include <limits.h>\n#include <pthread.h>\n#include <stdlib.h>\n{code}\n")
+    subprocess.run(["cc", "-w", f"-fsanitize={sanitizer}", "-o", program, source], check=True)
+    env = {**os.environ, **build.sanitizer_env()}
+    assert subprocess.run([program], env=env, check=False).returncode == 77
+    found = build.sanitizer_reports()
+    assert len(found) == 1
+    assert str(build.reports) in found[0]
+    for path in build.reports.iterdir():
+        path.unlink()

@@ -443,7 +443,7 @@ def _kill_at_calls(build, server, make_mount, numbers):
             return
         for key in bucket.keys():
             bucket.delete(key)
-        shutil.rmtree(mount.folder)
+        mount.remove()
 
 
 @pytest.mark.limit(300)
@@ -524,7 +524,7 @@ def _mount_damaged(server, bucket, make_mount, interrupted, count):
             mount.umount()
             for key, data in digests(in_bucket(bucket)).items():
                 assert data in versions[key], f"{sidecar.name} {what}"
-            shutil.rmtree(mount.folder)
+            mount.remove()
 
 
 @pytest.mark.limit(300)

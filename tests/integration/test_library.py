@@ -34,14 +34,12 @@ class Installed:
         for component in ("library", "development"):
             run("cmake", "--install", build.path, "--prefix", self.prefix, "--component", component)
         self.lib = next(self.prefix.glob("**/libossup.a")).parent
-        cache = (build.path / "CMakeCache.txt").read_text(encoding="utf-8")
-        sanitize = re.search(r"^OSSUP_SANITIZE:STRING=(.*)$", cache, re.M).group(1)
         self.flags = {"": [], "asan": ["-fsanitize=address,undefined"],
-                      "tsan": ["-fsanitize=thread"]}[sanitize]
+                      "tsan": ["-fsanitize=thread"]}[build.sanitizer]
         clean = {n: v for n, v in os.environ.items() if not n.startswith(("OSS_", "ALIBABA_"))}
         self.env = {
             **clean,
-            **build.sanitizer_env(folder / "program.log"),
+            **build.sanitizer_env(),
             "HOME": str(folder),
             "LD_LIBRARY_PATH": str(self.lib),
             "PKG_CONFIG_PATH": str(self.lib / "pkgconfig"),

@@ -4,7 +4,6 @@ A failure tells its seed: OSSUP_SEED=N runs that history alone, in test_historie
 """
 
 import os
-import shutil
 
 import pytest
 
@@ -48,7 +47,7 @@ class History:
         except (AssertionError, OSError) as error:
             told = "\n  ".join(self.told)
             raise AssertionError(f"seed {self.seed}: {error!s}\n  {told}") from error
-        shutil.rmtree(self.mount.folder)
+        self.mount.remove()
 
     def _next(self):
         chance = self.source.random.random()

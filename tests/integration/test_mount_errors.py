@@ -1,11 +1,14 @@
 """What cannot be mounted says why, in one sentence, and nothing is mounted."""
 
+import json
 import os
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from ossup_testlib import wait_until
 from ossup_testlib.server import KEY_ID, SECRET
 
 
@@ -16,6 +19,8 @@ class Attempt:
         self.build, self.folder, self.server = build, folder, server
         self.path = folder / "mnt"
         self.path.mkdir()
+        inherited = {n: v for n, v in os.environ.items() if not n.startswith(("OSS_", "ALIBABA_"))}
+        self.clean = {**inherited, "HOME": str(folder), **build.sanitizer_env()}
         self.env = {"OSS_ACCESS_KEY_ID": KEY_ID, "OSS_ACCESS_KEY_SECRET": SECRET}
         self.options = {"endpoint": server.endpoint, "region": "cn-hangzhou",
                         "spool": str(folder / "spool"), "spool_reserve": "0"}
@@ -23,12 +28,10 @@ class Attempt:
     def run(self, bucket="bucket", path=None, **options):
         chosen = {**self.options, **options}
         text = ",".join(f"{n}={v}" for n, v in chosen.items() if v is not None)
-        clean = {n: v for n, v in os.environ.items() if not n.startswith(("OSS_", "ALIBABA_"))}
         return subprocess.run(
             [str(self.build.program), bucket, str(path or self.path), "-o", text],
-            env={**clean, "HOME": str(self.folder), **self.build.sanitizer_env(self.folder / "log"),
-                 **self.env},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+            env={**self.clean, **self.env}, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=60, check=False)
 
     def refused(self, *words, **arguments):
         done = self.run(**arguments)
@@ -40,6 +43,24 @@ class Attempt:
             assert word in lines[0], lines[0]
         assert SECRET not in lines[0]
         assert not os.path.ismount(self.path)
+
+    def umount(self):
+        """Unmounts and waits for the daemon's end, when its sanitizer has had its say."""
+        try:
+            status = subprocess.run(
+                [str(self.build.program), "status", str(self.path), "--json"], env=self.clean,
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False).stdout
+        finally:
+            subprocess.run(["fusermount3", "-u", "-z", self.path], check=False)
+        if status:  # else there never was one
+            wait_until("the daemon ends", lambda: has_ended(json.loads(status)["pid"]))
+
+
+def has_ended(pid):
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 @pytest.fixture
@@ -151,7 +172,7 @@ def test_configuration_file_mounts(attempt, folder):
         assert os.path.ismount(attempt.path)
         assert os.listdir(attempt.path) == []
     finally:
-        subprocess.run(["fusermount3", "-u", "-z", attempt.path], check=False)
+        attempt.umount()
 
 
 def test_old_ossfs_line_mounts(attempt, folder):
@@ -168,4 +189,4 @@ def test_old_ossfs_line_mounts(attempt, folder):
         assert (done.returncode, done.stderr) == (0, "")
         (attempt.path / "f").write_bytes(b"as before")
     finally:
-        subprocess.run(["fusermount3", "-u", "-z", attempt.path], check=False)
+        attempt.umount()

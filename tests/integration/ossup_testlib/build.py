@@ -1,12 +1,37 @@
 """The build that is tested: OSSUP_BUILD_DIR, set by ctest."""
 
 import os
+import re
 from pathlib import Path
+
+SANITIZER = re.compile(
+    rb"(ERROR|WARNING): (Address|Thread|Leak|Memory)Sanitizer|runtime error: |Assertion .* failed|"
+    rb"^mutex of rank",
+    re.MULTILINE,
+)
+
+
+def reports(paths):
+    """A line for each of these files that holds a sanitizer's report or a failed assertion."""
+    found = []
+    for path in sorted(path for path in paths if path.exists()):
+        match = SANITIZER.search(path.read_bytes())
+        if match:
+            found.append(f"{path}: {match.group(0).decode()}")
+    return found
 
 
 class Build:
+    """
+    sanitizer: "", "asan" or "tsan"
+    reports:   a folder, the running test's own: where sanitizers write
+    """
+
     def __init__(self, path=None):
         self.path = Path(path or os.environ["OSSUP_BUILD_DIR"]).resolve()
+        cache = (self.path / "CMakeCache.txt").read_text(encoding="utf-8")
+        self.sanitizer = re.search(r"^OSSUP_SANITIZE:STRING=(.*)$", cache, re.MULTILINE).group(1)
+        self.reports = None
 
     @property
     def program(self):
@@ -22,10 +47,14 @@ class Build:
             raise FileNotFoundError(f"{path} is not built")
         return path
 
-    def sanitizer_env(self, log):
-        """For every process of ours: reports go to the log's folder and the process fails."""
+    def sanitizer_env(self):
+        """For every process of ours: a report goes to .reports, and the process fails."""
+        log = f"log_path={self.reports}/report:log_exe_name=1"
         return {
-            "ASAN_OPTIONS": f"log_path={log}.asan:abort_on_error=0:exitcode=77",
-            "UBSAN_OPTIONS": f"log_path={log}.ubsan:print_stacktrace=1",
-            "TSAN_OPTIONS": f"log_path={log}.tsan:exitcode=77:second_deadlock_stack=1",
+            "ASAN_OPTIONS": f"{log}:abort_on_error=0:exitcode=77:detect_leaks=1",
+            "UBSAN_OPTIONS": f"{log}:print_stacktrace=1:halt_on_error=1:exitcode=77",
+            "TSAN_OPTIONS": f"{log}:exitcode=77:second_deadlock_stack=1",
         }
+
+    def sanitizer_reports(self):
+        return reports(self.reports.iterdir())

@@ -5,13 +5,23 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 
-from .server import KEY_ID, REGION, SECRET, sanitizer_reports
+from .build import reports
+from .server import KEY_ID, REGION, SECRET
 from .wait import PATIENCE, wait_until
 
 ERROR_LINE = re.compile(r"^\S+Z error .*$", re.MULTILINE)
+
+
+def mount_points(table):
+    """The paths in the lines of a mountinfo, where a blank is written as \\040."""
+    return {
+        re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), line.split(" ")[4])
+        for line in table
+    }
 
 
 class MountFailed(AssertionError):
@@ -69,7 +79,7 @@ class Mount:
         inherited = {n: v for n, v in os.environ.items() if not n.startswith(("OSS_", "ALIBABA_"))}
         return {
             **inherited,
-            **self.build.sanitizer_env(self.log_path),
+            **self.build.sanitizer_env(),
             "HOME": str(self.cwd),
             "OSS_ACCESS_KEY_ID": KEY_ID,
             "OSS_ACCESS_KEY_SECRET": SECRET,
@@ -107,9 +117,8 @@ class Mount:
         return self.process is not None and self.process.poll() is None
 
     def is_mounted(self):
-        wanted = str(self.path)
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-            return any(line.split(" ")[4] == wanted for line in table)
+            return str(self.path) in mount_points(table)
 
     def umount(self, patience=PATIENCE):
         """umount, and wait till the daemon has drained and ended with status 0."""
@@ -186,6 +195,12 @@ class Mount:
         if self.is_running():
             self.umount()
 
+    def remove(self):
+        """After its end, in the middle of a test: raises what problems() finds, leaves no folder."""
+        found = self.problems()
+        assert not found, "\n".join(found)
+        shutil.rmtree(self.folder)
+
     def destroy(self):
         """Always: whatever the test did, nothing is left. Raises nothing."""
         if self.is_running():
@@ -196,7 +211,7 @@ class Mount:
 
     def problems(self):
         """What fails a test though its assertions held."""
-        found = sanitizer_reports(self.log_path)
+        found = reports([self.log_path])
         found += [
             f"unexpected error line: {line}"
             for line in ERROR_LINE.findall(self.log())

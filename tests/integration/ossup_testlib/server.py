@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 
 from .bucket import Bucket
+from .build import reports
 from .wait import PATIENCE, wait_until
 
 KEY_ID = "LTAI-integration"
@@ -48,7 +49,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, **self.build.sanitizer_env(self.log_path)},
+                env={**os.environ, **self.build.sanitizer_env()},
             )
         line = wait_until("the server listens", lambda: self._listening(begin))
         self.port = int(line.group(1))
@@ -152,21 +153,4 @@ class Server:
 
     def problems(self):
         """What its log says that it should not."""
-        return sanitizer_reports(self.log_path)
-
-
-SANITIZER = re.compile(
-    rb"(ERROR|WARNING): (Address|Thread|Leak|Memory)Sanitizer|runtime error: |Assertion .* failed|"
-    rb"^mutex of rank",
-    re.MULTILINE,
-)
-
-
-def sanitizer_reports(log_path):
-    """Names of the log's files (its own and log_path= ones) that hold a report."""
-    found = []
-    for path in sorted(log_path.parent.glob(log_path.name + "*")):
-        match = SANITIZER.search(path.read_bytes())
-        if match:
-            found.append(f"{path}: {match.group(0).decode()}")
-    return found
+        return reports([self.log_path])
