@@ -45,6 +45,7 @@ static void set_local(struct ou_error *err, int errnum, const char *message)
     err->http_status = 0;
     err->code[0] = '\0';
     err->request_id[0] = '\0';
+    err->wait_ms = 0;
     (void)put(err->message, sizeof(err->message), 0, message);
     trim_partial_utf8(err->message);
 }

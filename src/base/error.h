@@ -16,7 +16,8 @@ struct ou_error {
     int http_status;     /* 0 if no reply arrived */
     char code[48];       /* OSS <Code>, e.g. "NoSuchUpload"; "" if the failure is local */
     char request_id[48]; /* x-oss-request-id, what support asks for; "" if none */
-    char message[512];   /* outermost context first: "complete a/b: HTTP 503: SlowDown" */
+    unsigned wait_ms; /* the service asks for so long a pause before a repetition; 0: it does not */
+    char message[512]; /* outermost context first: "complete a/b: HTTP 503: SlowDown" */
 };
 
 #define OU_ERROR_INIT                                                                              \

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "oss/errors.h"
+#include "oss/retry.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -225,6 +226,17 @@ static int broken(struct oss_attempt *a, int r, struct ou_error *err)
     return ou_error_prefix(err, "%s", a->rq->what);
 }
 
+/* How long to stay away, if the answer says so and a repetition can help at all. */
+static unsigned asked_pause_ms(const struct oss_http_reply *http, const struct ou_error *err)
+{
+    enum oss_verdict verdict = oss_error_verdict(err);
+
+    if (verdict != OSS_RETRY && verdict != OSS_THROTTLE)
+        return 0;
+    return oss_retry_asked_ms(oss_http_header(http, "retry-after"),
+                              oss_http_header(http, "x-oss-qos-delay-time"), ou_wall().tv_sec);
+}
+
 static int judge(struct oss_attempt *a, int r, struct ou_error *err)
 {
     const struct oss_http_reply *http = &a->reply->http;
@@ -238,8 +250,11 @@ static int judge(struct oss_attempt *a, int r, struct ou_error *err)
         oss_refusal_read(a->reply, &a->refusal);
         r = refused(a, err);
     }
-    if (r < 0 && !a->local && !err->request_id[0] && id)
+    if (r >= 0 || a->local)
+        return r;
+    if (!err->request_id[0] && id)
         (void)oss_xml_copy(err->request_id, sizeof(err->request_id), id);
+    err->wait_ms = asked_pause_ms(http, err);
     return r;
 }
 

@@ -98,9 +98,12 @@ enum oss_verdict oss_error_verdict(const struct ou_error *err);
 /** oss_error_is() - the OSS code of @err is @code. */
 bool oss_error_is(const struct ou_error *err, const char *code);
 /**
- * oss_retry_delay_ms() - full-jitter exponential: uniform in 0..min(cap, base * 2^attempt)
+ * oss_error_delay_ms() - how long to wait before the request that ended with @err is repeated
  * @attempt: 0 for the first repetition; @random: any 32 random bits (the caller draws them)
+ *
+ * Full-jitter exponential, uniform in 0..min(cap, base * 2^attempt); when the service has said how
+ * long (err->wait_ms), that long and a little more, so that not all come back at one moment.
  */
-uint64_t oss_retry_delay_ms(unsigned attempt, bool throttled, uint32_t random);
+uint64_t oss_error_delay_ms(const struct ou_error *err, unsigned attempt, uint32_t random);
 
 #endif

@@ -5,7 +5,7 @@
  *   the caller's (callback, EINTR)   returned                             -
  *   RequestTimeTooSkewed             learn the clock's offset, repeat     no, once
  *   credentials refused              ask for others; if there are, repeat no, once
- *   RETRY, THROTTLE                  wait (Retry-After, else full jitter) yes, till the deadline
+ *   RETRY, THROTTLE                  wait (oss_error_delay_ms())         yes, till the deadline
  *   FINAL                            returned                             -
  *
  * With OSS_ONE_ATTEMPT only the second and third row repeat. What must not happen twice
@@ -156,24 +156,20 @@ static bool mend(struct oss_client *c, const struct oss_attempt *a, const struct
     return r == 1;
 }
 
-static uint64_t delay_ms(const struct oss_attempt *a, const struct ou_error *why, unsigned tries)
+static uint64_t delay_ms(const struct ou_error *why, unsigned tries)
 {
-    const char *after = oss_http_header(&a->reply->http, "retry-after");
-    uint64_t asked = oss_retry_after_ms(after, ou_wall().tv_sec);
     uint32_t random = 0;
 
-    if (asked)
-        return asked;
     if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
         random = (uint32_t)ou_wall().tv_nsec * 2654435761u; /* jitter, no secret */
-    return oss_retry_delay_ms(tries, oss_error_verdict(why) == OSS_THROTTLE, random);
+    return oss_error_delay_ms(why, tries, random);
 }
 
 /* Waits for the next attempt. Return: 0 go, -EINTR, or what @why says: there is no time left. */
 static int wait_for_next(const struct oss_attempt *a, const struct ou_error *why, unsigned tries,
                          struct ou_error *err)
 {
-    uint64_t until = ou_now_ms() + delay_ms(a, why, tries);
+    uint64_t until = ou_now_ms() + delay_ms(why, tries);
 
     if (a->deadline_ms && until >= a->deadline_ms) {
         *err = *why;

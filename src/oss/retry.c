@@ -8,9 +8,8 @@
 #include "base/text.h"
 #include "oss/client.h"
 
-#define SHIFT_MAX         20 /* base << 20 is far above the cap */
-#define RETRY_AFTER_MAX_S UINT64_C(86400)
-#define RANK_WAIT         (OU_RANK_OSS + 90) /* a leaf: nothing is locked below it */
+#define SHIFT_MAX 20                 /* base << 20 is far above the cap */
+#define RANK_WAIT (OU_RANK_OSS + 90) /* a leaf: nothing is locked below it */
 
 uint64_t oss_retry_delay_ms(unsigned attempt, bool throttled, uint32_t random)
 {
@@ -22,19 +21,36 @@ uint64_t oss_retry_delay_ms(unsigned attempt, bool throttled, uint32_t random)
     return ((limit + 1) * random) >> 32; /* uniform in 0..limit */
 }
 
-uint64_t oss_retry_after_ms(const char *value, time_t now)
+uint64_t oss_error_delay_ms(const struct ou_error *err, unsigned attempt, uint32_t random)
+{
+    if (err->wait_ms)
+        return err->wait_ms + oss_retry_delay_ms(0, false, random);
+    return oss_retry_delay_ms(attempt, oss_error_verdict(err) == OSS_THROTTLE, random);
+}
+
+static uint64_t retry_after_s(const char *value, time_t now)
 {
     uint64_t seconds;
     time_t when;
 
     if (!value)
         return 0;
-    if (!ou_parse_u64(value, &seconds)) {
-        if (!ou_parse_http_date(value, &when) || when <= now)
-            return 0;
-        seconds = (uint64_t)(when - now);
-    }
-    return (seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000;
+    if (ou_parse_u64(value, &seconds))
+        return seconds;
+    return ou_parse_http_date(value, &when) && when > now ? (uint64_t)(when - now) : 0;
+}
+
+unsigned oss_retry_asked_ms(const char *retry_after, const char *qos_delay, time_t now)
+{
+    uint64_t after_s = retry_after_s(retry_after, now), ms = 0;
+
+    if (after_s > OSS_RETRY_ASKED_MS / 1000)
+        return OSS_RETRY_ASKED_MS;
+    if (!qos_delay || !ou_parse_u64(qos_delay, &ms))
+        ms = 0;
+    if (ms < after_s * 1000)
+        ms = after_s * 1000;
+    return ms < OSS_RETRY_ASKED_MS ? (unsigned)ms : OSS_RETRY_ASKED_MS;
 }
 
 struct sleeper {

@@ -94,12 +94,12 @@ static void hold_back(struct spool *spool, struct batch *b)
     b->count = kept;
 }
 
-static uint64_t backoff_ms(unsigned attempt, bool throttled)
+static uint64_t backoff_ms(unsigned attempt, const struct ou_error *why)
 {
     uint32_t random = 0;
 
     (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
-    return 50 + oss_retry_delay_ms(attempt, throttled, random);
+    return 50 + oss_error_delay_ms(why, attempt, random);
 }
 
 /* OSS says no: the name exists again. @e is still ours. */
@@ -144,7 +144,7 @@ static void settle_batch(struct spool *spool, struct batch *b, int r, const stru
 
     ou_mutex_lock(&d->lock);
     if (r < 0 && !final)
-        delay = backoff_ms(d->locked.attempts++, oss_error_verdict(err) == OSS_THROTTLE);
+        delay = backoff_ms(d->locked.attempts++, err);
     else
         d->locked.attempts = 0;
     for (size_t i = 0; i < b->count; i++) {

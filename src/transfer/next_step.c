@@ -115,7 +115,7 @@ uint64_t xfer_retry_delay_ms(unsigned attempt, const struct ou_error *err)
 
     /* A signal-free read of 4 bytes cannot fail once the pool is up; 0 would only mean no jitter. */
     (void)!getrandom(&random, sizeof(random), 0);
-    return oss_retry_delay_ms(attempt, oss_error_verdict(err) == OSS_THROTTLE, random);
+    return oss_error_delay_ms(err, attempt, random);
 }
 
 /* Short of memory or descriptors: ours, but it passes. */

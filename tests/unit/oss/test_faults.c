@@ -439,6 +439,26 @@ static void a_deadline_ends_repetitions_with_the_last_error(void **state)
     assert_int_equal(server_count(server, "HeadObject"), 1);
 }
 
+static void callers_with_a_schedule_of_their_own_are_told_how_long_to_wait(void **state)
+{
+    struct oss_object object;
+
+    (void)state;
+    fault("HeadObject", 1, "",
+          "\"status\",\"status\":503,\"code\":\"QpsLimitExceeded\",\"retry_after\":7");
+    assert_int_equal(oss_head_object(C, &one_attempt, "x", &object, &err), -EIO);
+    assert_int_equal(err.wait_ms, 7000);
+    fault("HeadObject", 1, "",
+          "\"status\",\"status\":503,\"code\":\"SlowDown\","
+          "\"headers\":{\"x-oss-qos-delay-time\":\"2500\"}");
+    assert_int_equal(oss_head_object(C, &one_attempt, "x", &object, &err), -EIO);
+    assert_int_equal(err.wait_ms, 2500);
+    fault("HeadObject", 1, "",
+          "\"status\",\"status\":403,\"code\":\"AccessDenied\",\"retry_after\":7");
+    assert_int_equal(oss_head_object(C, &one_attempt, "x", &object, &err), -EACCES);
+    assert_int_equal(err.wait_ms, 0); /* no repetition helps */
+}
+
 /* -- cancelling -- */
 
 struct canceller {
@@ -626,6 +646,7 @@ int main(void)
         calmly(a_failing_sink_ends_the_request),
         calmly(a_stalled_server_outlives_neither_silence_nor_deadline),
         calmly(a_deadline_ends_repetitions_with_the_last_error),
+        calmly(callers_with_a_schedule_of_their_own_are_told_how_long_to_wait),
         calmly(cancel_ends_a_waiting_call),
         calmly(a_wrong_clock_is_learnt_and_mended_at_once),
         calmly(the_wrong_secret_is_told_in_a_sentence),

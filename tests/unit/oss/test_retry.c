@@ -31,14 +31,39 @@ static void a_delay_is_uniform_up_to_a_bound_that_doubles_to_the_cap(void **stat
 static void retry_after_is_seconds_or_a_date(void **state)
 {
     (void)state;
-    assert_int_equal(oss_retry_after_ms("7", 0), 7000);
-    assert_int_equal(oss_retry_after_ms("0", 0), 0);
-    assert_int_equal(oss_retry_after_ms("99999999999", 0), 86400000); /* a day is enough */
-    assert_int_equal(oss_retry_after_ms("Tue, 05 Mar 2024 08:09:10 GMT", 1709626140), 10000);
-    assert_int_equal(oss_retry_after_ms("Tue, 05 Mar 2024 08:09:10 GMT", 1709626150), 0);
-    assert_int_equal(oss_retry_after_ms("soon", 0), 0);
-    assert_int_equal(oss_retry_after_ms("-1", 0), 0);
-    assert_int_equal(oss_retry_after_ms(NULL, 0), 0);
+    assert_int_equal(oss_retry_asked_ms("7", NULL, 0), 7000);
+    assert_int_equal(oss_retry_asked_ms("0", NULL, 0), 0);
+    assert_int_equal(oss_retry_asked_ms("18446744073709551615", NULL, 0), OSS_RETRY_ASKED_MS);
+    assert_int_equal(oss_retry_asked_ms("Tue, 05 Mar 2024 08:09:10 GMT", NULL, 1709626140), 10000);
+    assert_int_equal(oss_retry_asked_ms("Tue, 05 Mar 2024 08:09:10 GMT", NULL, 1709626150), 0);
+    assert_int_equal(oss_retry_asked_ms("soon", NULL, 0), 0);
+    assert_int_equal(oss_retry_asked_ms("-1", NULL, 0), 0);
+    assert_int_equal(oss_retry_asked_ms(NULL, NULL, 0), 0);
+}
+
+static void the_longer_of_two_pauses_that_were_asked_for_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(oss_retry_asked_ms(NULL, "1234", 0), 1234);
+    assert_int_equal(oss_retry_asked_ms("1", "1234", 0), 1234);
+    assert_int_equal(oss_retry_asked_ms("2", "1234", 0), 2000);
+    assert_int_equal(oss_retry_asked_ms("2", "much", 0), 2000);
+    assert_int_equal(oss_retry_asked_ms("2", "18446744073709551615", 0), OSS_RETRY_ASKED_MS);
+}
+
+static void a_pause_that_was_asked_for_is_kept_and_spread_a_little(void **state)
+{
+    struct ou_error err = {.errnum = EIO, .http_status = 503, .wait_ms = 5000};
+
+    (void)state;
+    assert_int_equal(oss_error_delay_ms(&err, 9, 0), 5000);
+    assert_int_equal(oss_error_delay_ms(&err, 0, UINT32_MAX), 5000 + OSS_RETRY_BASE_MS);
+    err.wait_ms = 0;
+    assert_int_equal(oss_error_delay_ms(&err, 0, UINT32_MAX), OSS_RETRY_THROTTLE_MS);
+    err.http_status = 500;
+    assert_int_equal(oss_error_delay_ms(&err, 0, UINT32_MAX), OSS_RETRY_BASE_MS);
+    (void)ou_error_set(&err, EIO, "another");
+    assert_int_equal(err.wait_ms, 0);
 }
 
 static void *trigger(void *cancel)
@@ -104,6 +129,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_delay_is_uniform_up_to_a_bound_that_doubles_to_the_cap),
         cmocka_unit_test(retry_after_is_seconds_or_a_date),
+        cmocka_unit_test(the_longer_of_two_pauses_that_were_asked_for_counts),
+        cmocka_unit_test(a_pause_that_was_asked_for_is_kept_and_spread_a_little),
         cmocka_unit_test(waiting_ends_by_time_and_by_cancel),
         cmocka_unit_test(only_the_very_range_that_was_asked_for_is_taken),
     };
