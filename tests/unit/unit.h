@@ -92,8 +92,15 @@ static inline uint64_t unit_random_below(struct unit_random *r, uint64_t bound)
 
 static inline void unit_random_bytes(struct unit_random *r, void *out, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        ((unsigned char *)out)[i] = (unsigned char)(unit_random(r) >> 32);
+    unsigned char *p = out;
+
+    for (; len >= sizeof(uint64_t); len -= sizeof(uint64_t), p += sizeof(uint64_t)) {
+        uint64_t word = unit_random(r);
+
+        memcpy(p, &word, sizeof(word));
+    }
+    for (; len > 0; len--)
+        *p++ = (unsigned char)(unit_random(r) >> 32);
 }
 
 /* Asserts that the file @name in @dirfd holds exactly @text. */
