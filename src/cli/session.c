@@ -138,6 +138,7 @@ static int open_chain(struct cli_session *s, struct ou_error *err)
         .metadata_endpoint = cli_text(o, CLI_OPT_METADATA_ENDPOINT),
         .credential_process = cli_text(o, CLI_OPT_CREDENTIAL_PROCESS),
         .sts_endpoint = cli_text(o, CLI_OPT_STS_ENDPOINT),
+        .cacert = cli_text(o, CLI_OPT_CACERT),
         .environment = true,
         .files = true,
     };

@@ -97,7 +97,7 @@ int oss_cred_oidc_get(const struct oss_cred_oidc *oidc, struct oss_credentials *
     ou_auto(ou_buf_fini) struct ou_buf url = {0};
     ou_auto(oss_cred_wipe_buf) struct ou_buf body = {0};
     ou_auto(oss_http_answer_fini) struct oss_http_answer answer = {0};
-    struct oss_http_simple request = {.method = "POST", .headers = headers};
+    struct oss_http_simple request = {.method = "POST", .headers = headers, .cacert = oidc->cacert};
     int r = build_url(oidc->endpoint, &url, err);
 
     if (r == 0)
@@ -118,7 +118,7 @@ int oss_cred_oidc_get(const struct oss_cred_oidc *oidc, struct oss_credentials *
 
 struct provider_oidc {
     struct oss_cred_provider base;
-    char *role_arn, *provider_arn, *token_file, *session_name, *endpoint;
+    char *role_arn, *provider_arn, *token_file, *session_name, *endpoint, *cacert;
 };
 
 static int oidc_fetch(struct oss_cred_provider *provider, struct oss_credentials *out,
@@ -129,7 +129,8 @@ static int oidc_fetch(struct oss_cred_provider *provider, struct oss_credentials
                                        .provider_arn = p->provider_arn,
                                        .token_file = p->token_file,
                                        .session_name = p->session_name,
-                                       .endpoint = p->endpoint};
+                                       .endpoint = p->endpoint,
+                                       .cacert = p->cacert};
 
     return oss_cred_oidc_get(&oidc, out, err);
 }
@@ -143,6 +144,7 @@ static void oidc_free(struct oss_cred_provider *provider)
     free(p->token_file);
     free(p->session_name);
     free(p->endpoint);
+    free(p->cacert);
     free(p);
 }
 
@@ -194,6 +196,8 @@ int oss_cred_oidc_find(const struct oss_cred_config *config, struct oss_cred_pro
         r = oss_cred_dup(&p->session_name, variable("ALIBABA_CLOUD_ROLE_SESSION_NAME"), err);
     if (r == 0)
         r = choose_endpoint(config, &p->endpoint, err);
+    if (r == 0)
+        r = oss_cred_dup(&p->cacert, config->cacert, err);
     if (r < 0) {
         oidc_free(&p->base);
         return r;

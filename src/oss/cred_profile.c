@@ -71,7 +71,8 @@ static int get_oidc(const struct oss_cred_profile *p, const char *what,
                                  .provider_arn = p->oidc_provider_arn,
                                  .token_file = p->oidc_token_file,
                                  .session_name = p->session_name,
-                                 .endpoint = config->sts_endpoint};
+                                 .endpoint = config->sts_endpoint,
+                                 .cacert = config->cacert};
     int r;
 
     if (!p->role_arn || !p->oidc_provider_arn || !p->oidc_token_file)
@@ -133,7 +134,7 @@ struct provider_profile {
     struct oss_cred_provider base;
     int (*parse)(const char *what, const struct oss_cred_text *text, struct oss_cred_profile *out,
                  struct ou_error *err);
-    char *path, *metadata_endpoint, *sts_endpoint;
+    char *path, *metadata_endpoint, *sts_endpoint, *cacert;
 };
 
 static int profile_fetch(struct oss_cred_provider *provider, struct oss_credentials *out,
@@ -141,7 +142,8 @@ static int profile_fetch(struct oss_cred_provider *provider, struct oss_credenti
 {
     const struct provider_profile *p = (const struct provider_profile *)provider;
     const struct oss_cred_config endpoints = {.metadata_endpoint = p->metadata_endpoint,
-                                              .sts_endpoint = p->sts_endpoint};
+                                              .sts_endpoint = p->sts_endpoint,
+                                              .cacert = p->cacert};
     ou_auto(oss_cred_text_fini) struct oss_cred_text text = {0};
     ou_auto(oss_cred_profile_fini) struct oss_cred_profile profile = {0};
     int r = oss_cred_file_read(p->path, true, &text, err);
@@ -158,6 +160,7 @@ static void profile_free(struct oss_cred_provider *provider)
     free(p->path);
     free(p->metadata_endpoint);
     free(p->sts_endpoint);
+    free(p->cacert);
     free(p);
 }
 
@@ -180,6 +183,8 @@ int oss_cred_profile_file_new(const struct oss_cred_config *config, const char *
         r = oss_cred_dup(&p->metadata_endpoint, config->metadata_endpoint, err);
     if (r == 0)
         r = oss_cred_dup(&p->sts_endpoint, config->sts_endpoint, err);
+    if (r == 0)
+        r = oss_cred_dup(&p->cacert, config->cacert, err);
     if (r < 0) {
         profile_free(&p->base);
         return r;

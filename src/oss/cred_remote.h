@@ -26,6 +26,7 @@ struct oss_cred_oidc { /* borrowed strings */
     const char *role_arn, *provider_arn, *token_file;
     const char *session_name; /* NULL: "ossfs-up" */
     const char *endpoint;     /* of STS: "https://sts.aliyuncs.com" */
+    const char *cacert;       /* PEM file of authorities beside the system's; NULL: none */
 };
 /** oss_cred_oidc_get() - AssumeRoleWithOIDC; the token file is read anew, the kubelet rotates it. */
 int oss_cred_oidc_get(const struct oss_cred_oidc *oidc, struct oss_credentials *out,

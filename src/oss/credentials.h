@@ -38,6 +38,7 @@ struct oss_cred_config {
     const char *metadata_endpoint; /* NULL: http://100.100.100.200 */
     const char *credential_process; /* absolute path and arguments, split at blanks, no shell */
     const char *sts_endpoint;       /* NULL: https://sts.aliyuncs.com */
+    const char *cacert;             /* PEM file: STS may have an authority of it, too; NULL: none */
     bool environment;               /* look at OSS_* and ALIBABA_CLOUD_* */
     bool files;                     /* look at ~/.ossutilconfig, ~/.aliyun/config.json */
 };

@@ -73,6 +73,10 @@ static int failed(CURLcode code, const char *detail, struct ou_error *err)
     }
     if (code == CURLE_WRITE_ERROR)
         r = ou_error_say(err, EMSGSIZE, "the answer is larger than %u bytes", OSS_HTTP_SIMPLE_MAX);
+    else if (code == CURLE_PEER_FAILED_VERIFICATION)
+        r = ou_error_say(err, EKEYREJECTED,
+                         "its certificate is refused (%s); cacert=FILE names a private authority",
+                         *detail ? detail : curl_easy_strerror(code));
     else
         r = ou_error_say(err, table[i].errnum, "%s", *detail ? detail : curl_easy_strerror(code));
     (void)snprintf(err->code, sizeof(err->code), "%s", table[i].code);
@@ -119,6 +123,8 @@ static void set_options(CURL *curl, const struct oss_http_simple *request,
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+    if (request->cacert) /* CURLOPT_CAPATH stays: the system's authorities count as well */
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, request->cacert);
     if (request->direct)
         (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
     if (has_body) {

@@ -21,6 +21,7 @@ struct oss_http_simple {
     const char *url;             /* http or https; certificates are verified */
     const char *const *headers;  /* "Name: value", NULL-terminated; NULL: none */
     const char *body;            /* of PUT and POST; NULL: empty */
+    const char *cacert;          /* PEM file of authorities beside the system's; NULL: none */
     bool direct;                 /* never by a proxy of the environment: metadata is link-local */
     uint64_t connect_timeout_ms; /* 0: 5 s */
     uint64_t timeout_ms;         /* in all; 0: 10 s */

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "oss/cred_remote.h"
 #include "oss/ops.h"
 
 #include <openssl/evp.h>
@@ -147,6 +148,32 @@ static void a_certificate_for_another_name_is_refused(void **state)
     server_stop(s);
 }
 
+static void sts_may_have_the_private_authority_too(void **state)
+{
+    struct certificate right;
+    struct server *s;
+    char token[4200];
+    struct oss_cred_oidc oidc = {.role_arn = "r", .provider_arn = "p", .token_file = token};
+    struct oss_credentials got = {0};
+    FILE *out;
+
+    write_certificate(*state, "right", "IP:127.0.0.1", &right);
+    (void)snprintf(token, sizeof(token), "%s/token", (const char *)*state);
+    out = fopen(token, "we");
+    assert_non_null(out);
+    assert_true(fputs("jwt", out) >= 0);
+    assert_int_equal(fclose(out), 0);
+    s = start_tls(&right);
+    oidc.endpoint = server_url(s);
+    assert_true(oss_cred_oidc_get(&oidc, &got, &err) < 0);
+    assert_string_equal(err.code, "TlsRefused");
+    assert_non_null(strstr(err.message, "cacert="));
+    oidc.cacert = right.cert;
+    assert_true(oss_cred_oidc_get(&oidc, &got, &err) < 0);
+    assert_in_range(err.http_status, 400, 599); /* it was reached; it is no STS */
+    server_stop(s);
+}
+
 static void the_wrong_scheme_is_told(void **state)
 {
     struct server *s = server_start(NULL);
@@ -267,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         unit_test_in_dir(a_private_authority_is_trusted_when_it_is_named_and_only_then),
         unit_test_in_dir(a_certificate_for_another_name_is_refused),
+        unit_test_in_dir(sts_may_have_the_private_authority_too),
         unit_test_in_dir(the_wrong_scheme_is_told),
         unit_test_in_dir(a_file_of_certificates_that_holds_none_is_named),
         unit_test_in_dir(a_refused_token_is_renewed_once_also_with_one_attempt),
