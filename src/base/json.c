@@ -117,6 +117,17 @@ bool ou_json_value_u64(const struct ou_json *value, uint64_t *out)
     return true;
 }
 
+bool ou_json_value_i64(const struct ou_json *value, int64_t *out)
+{
+    struct json_object *v = theirs(value);
+
+    /* get_uint64 of a negative number is 0, get_int64 of a larger one INT64_MAX */
+    if (!json_object_is_type(v, json_type_int) || json_object_get_uint64(v) > INT64_MAX)
+        return false;
+    *out = json_object_get_int64(v);
+    return true;
+}
+
 const char *ou_json_string(const struct ou_json *object, const char *name)
 {
     return ou_json_value_string(ou_json_get(object, name));
@@ -129,13 +140,7 @@ bool ou_json_u64(const struct ou_json *object, const char *name, uint64_t *value
 
 bool ou_json_i64(const struct ou_json *object, const char *name, int64_t *value)
 {
-    struct json_object *v = theirs(ou_json_get(object, name));
-
-    /* get_uint64 of a negative number is 0, get_int64 of a larger one INT64_MAX */
-    if (!json_object_is_type(v, json_type_int) || json_object_get_uint64(v) > INT64_MAX)
-        return false;
-    *value = json_object_get_int64(v);
-    return true;
+    return ou_json_value_i64(ou_json_get(object, name), value);
 }
 
 bool ou_json_bool(const struct ou_json *object, const char *name, bool *value)

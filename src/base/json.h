@@ -42,6 +42,7 @@ bool ou_json_bool(const struct ou_json *object, const char *name, bool *value);
 size_t ou_json_length(const struct ou_json *array);
 struct ou_json *ou_json_at(const struct ou_json *array, size_t index);
 bool ou_json_value_u64(const struct ou_json *value, uint64_t *out);
+bool ou_json_value_i64(const struct ou_json *value, int64_t *out);
 const char *ou_json_value_string(const struct ou_json *value);
 /** ou_json_each() - calls @fn for each member of an object in order. */
 void ou_json_each(const struct ou_json *object,
