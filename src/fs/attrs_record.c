@@ -85,11 +85,11 @@ void fs_record_write(struct ou_buf *out, const struct fs_record *r)
 static bool read_time(const struct ou_json *line, const char *name, struct timespec *t)
 {
     const struct ou_json *array = ou_json_get(line, name);
-    uint64_t s, ns;
+    uint64_t ns;
+    int64_t s; /* negative before 1970 */
 
-    /* Times before 1970 are negative, which 64 unsigned bits do not tell: they are asked for again. */
-    if (ou_json_length(array) != 2 || !ou_json_value_u64(ou_json_at(array, 0), &s) ||
-        !ou_json_value_u64(ou_json_at(array, 1), &ns) || ns > 999999999 || s > INT64_MAX)
+    if (ou_json_length(array) != 2 || !ou_json_value_i64(ou_json_at(array, 0), &s) ||
+        !ou_json_value_u64(ou_json_at(array, 1), &ns) || ns > 999999999)
         return false;
     *t = (struct timespec){.tv_sec = (time_t)s, .tv_nsec = (long)ns};
     return true;

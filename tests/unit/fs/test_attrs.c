@@ -121,7 +121,7 @@ static void a_record_comes_back_from_disk_as_it_was(void **state)
     struct spool_attr attr = {.mode = S_IFLNK | 0777,
                               .uid = 4000000000u,
                               .gid = 5,
-                              .mtime = {1, 999999999},
+                              .mtime = {-5000000000, 999999999}, /* long before 1970 */
                               .atime = {2, 3},
                               .has_atime = true,
                               .xattr = (char *)"%7B%7D",
