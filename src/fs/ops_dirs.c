@@ -1,4 +1,5 @@
 /* Callbacks on open directories. */
+#include "fs/prefetch.h"
 #include "fs/readdir.h"
 #include "fs/request.h"
 #include "fs/resolve.h"
@@ -146,6 +147,7 @@ static int run_readdir(struct fs *fs, struct fs_op *op, const struct fs_call *ca
     if (op->offset == 0 && !call->may_wait) {
         ou_lock_scope(&fs->lock);
         fs_stream_rewind_locked(op->stream);
+        fs_prefetch_read_locked(fs_stream_dir(op->stream));
     }
     r = fill(&f, op, call, err);
     if (r != 0) {

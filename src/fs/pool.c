@@ -56,6 +56,16 @@ static void *work(void *arg)
     return NULL;
 }
 
+/* With the lock, or before anybody else knows the pool. */
+static int start_locked(struct fs_pool *pool, struct ou_error *err)
+{
+    int r = ou_thread_start(&pool->threads[pool->locked.threads], pool->name, work, pool, err);
+
+    if (r == 0)
+        pool->locked.threads++;
+    return r;
+}
+
 int fs_pool_new(const char *thread_name, unsigned threads_max, struct fs_pool **pool,
                 struct ou_error *err)
 {
@@ -73,6 +83,10 @@ int fs_pool_new(const char *thread_name, unsigned threads_max, struct fs_pool **
     ou_mutex_init(&p->lock, OU_RANK_FS + 30);
     ou_cond_init(&p->wake);
     ou_cond_init(&p->calm);
+    if (start_locked(p, err) < 0) {
+        fs_pool_free(p);
+        return -err->errnum;
+    }
     *pool = p;
     return 0;
 }
@@ -82,20 +96,13 @@ void fs_pool_add(struct fs_pool *pool, struct fs_task *task)
     struct ou_error err;
 
     task->next = NULL;
-    ou_mutex_lock(&pool->lock);
-    if (pool->locked.idle <= pool->locked.waiting && pool->locked.threads < pool->threads_max &&
-        ou_thread_start(&pool->threads[pool->locked.threads], pool->name, work, pool, &err) == 0)
-        pool->locked.threads++;
-    if (pool->locked.threads == 0) {
-        ou_mutex_unlock(&pool->lock);
-        task->run(task);
-        return;
-    }
+    ou_lock_scope(&pool->lock);
+    if (pool->locked.idle <= pool->locked.waiting && pool->locked.threads < pool->threads_max)
+        (void)start_locked(pool, &err); /* fewer will do */
     *pool->locked.last = task;
     pool->locked.last = &task->next;
     pool->locked.waiting++;
     (void)pthread_cond_signal(&pool->wake);
-    ou_mutex_unlock(&pool->lock);
 }
 
 void fs_pool_numbers(struct fs_pool *pool, unsigned *running, size_t *waiting)

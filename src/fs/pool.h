@@ -1,7 +1,7 @@
 /*
  * Pool: threads for work that may wait for the network, for room or for a disk.
  *
- * Threads are made when work waits and none is idle, up to a limit; then work queues
+ * One thread is made with it, others when work waits and none is idle, up to a limit; then work queues
  * without bound (the kernel bounds how many calls it has open). What the queue's work
  * waits for must never be queued behind it: see fs/flight.h.
  *
@@ -26,7 +26,7 @@ int fs_pool_new(const char *thread_name, unsigned threads_max, struct fs_pool **
                 struct ou_error *err);
 /** fs_pool_free() - runs what is queued, then joins; nothing may be added meanwhile. NULL is fine. */
 void fs_pool_free(struct fs_pool *pool);
-/** fs_pool_add() - @task will be run, on the calling thread if no thread at all can be made. */
+/** fs_pool_add() - @task will be run by a thread of the pool, never by the caller, who may hold locks. */
 void fs_pool_add(struct fs_pool *pool, struct fs_task *task);
 /** fs_pool_drain() - until nothing is queued or running; nothing may be added meanwhile. */
 void fs_pool_drain(struct fs_pool *pool);

@@ -1,7 +1,8 @@
 /*
- * Order is seen by index in a segment: a lookup is in order when it is a little behind the
- * last one (programs skip directories, or names that the kernel still knows). The order
- * goes on from the end of one page to the start of the next.
+ * Order is seen by place in a segment: a lookup is in order when it is a little behind the last
+ * one, or behind the last one that was sent ahead (programs skip directories, and names whose
+ * attributes the kernel has got from readdirplus by then). The order goes on from the end of one
+ * page to the start of the next.
  */
 #include "fs/prefetch.h"
 
@@ -12,9 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SKIP_MAX   8u  /* names that a program in order may leave out */
-#define STREAK_MIN 2u  /* lookups in order before anything is sent ahead */
-#define IN_AIR_MAX 64u /* HEADs ahead, queued or under way, of all directories */
+#define SKIP_MAX   8u              /* names that a program in order may leave out */
+#define STREAK_MIN 2u              /* lookups in order before anything is sent ahead */
+#define STRAYS_MAX 2u              /* lookups in another order that are taken for an accident */
+#define READ_MS    UINT64_C(60000) /* who asks within it has read the names before */
+#define IN_AIR_MAX 64u             /* HEADs ahead, queued or under way, of all directories */
 
 unsigned fs_prefetch_window(unsigned streak)
 {
@@ -26,6 +29,96 @@ unsigned fs_prefetch_window(unsigned streak)
         window *= 4;
     return window < FS_PREFETCH_WINDOW_MAX ? window : FS_PREFETCH_WINDOW_MAX;
 }
+
+/* -- the decision -- */
+
+static void set_name(char **at, const char *name)
+{
+    free(*at);
+    *at = name ? strdup(name) : NULL;
+}
+
+void fs_order_fini(struct fs_order *o)
+{
+    set_name(&o->asked, NULL);
+    set_name(&o->sent, NULL);
+}
+
+void fs_order_read(struct fs_order *o, uint64_t now_ms)
+{
+    fs_order_fini(o);
+    *o = (struct fs_order){.read_ms = now_ms};
+}
+
+/* The first entry that was not sent ahead; 0 where nothing of this segment was. */
+static size_t unsent(const struct fs_order *o, const struct fs_segment *segment)
+{
+    size_t at = o->sent ? fs_segment_find(segment, o->sent) : 0;
+
+    return at < segment->count && o->sent && strcmp(segment->entries[at].position, o->sent) == 0
+               ? at + 1
+               : at;
+}
+
+static bool in_order(const struct fs_order *o, const struct fs_segment *segment, size_t index)
+{
+    size_t last, sent = unsent(o, segment);
+
+    if (!o->asked)
+        return false;
+    if (!fs_segment_covers(segment, o->asked) && index <= SKIP_MAX)
+        return o->streak > 0 && strcmp(o->asked, segment->entries[index].position) < 0;
+    last = fs_segment_find(segment, o->asked);
+    return index > last && index <= (last > sent ? last : sent) + SKIP_MAX;
+}
+
+void fs_order_ask(struct fs_order *o, const struct fs_segment *segment, size_t index, bool all,
+                  uint64_t now_ms, size_t *from, size_t *end)
+{
+    const char *name = segment->entries[index].position;
+    bool read = o->read_ms && now_ms - o->read_ms < READ_MS;
+
+    if (read)
+        o->read_ms = now_ms;
+    if (all && !o->all) { /* what was left out is wanted now */
+        o->all = true;
+        set_name(&o->sent, NULL);
+    }
+    if (!o->asked || strcmp(o->asked, name) != 0) {
+        o->asks++;
+        if (in_order(o, segment, index)) {
+            o->streak++;
+        } else {
+            o->streak = 0;
+            o->strays += o->asked != NULL;
+            if (!read || o->strays <= STRAYS_MAX)
+                set_name(&o->sent, NULL);
+        }
+        set_name(&o->asked, name);
+    }
+    *from = unsent(o, segment);
+    if (read && o->strays > STRAYS_MAX) {
+        if (*from == segment->count && !o->again) { /* the sweep may have begun anywhere */
+            o->again = true;
+            *from = 0;
+        }
+        *end = *from + (o->asks < FS_PREFETCH_WINDOW_MAX ? o->asks : FS_PREFETCH_WINDOW_MAX);
+    } else {
+        if (*from <= index)
+            *from = index + 1;
+        *end = index + 1 + fs_prefetch_window(o->streak);
+    }
+    if (*end > segment->count)
+        *end = segment->count;
+}
+
+void fs_order_sent(struct fs_order *o, const struct fs_segment *segment, size_t end)
+{
+    if (end > 0)
+        set_name(&o->sent, segment->entries[end - 1].position);
+}
+
+/* -- the requests -- */
 
 struct ahead {
     struct fs_task task;
@@ -66,6 +159,16 @@ static void fly(struct fs_task *task)
     ahead_free(a);
 }
 
+/* Is a HEAD needed before somebody can be told of the entry? */
+static bool worth_it_locked(const struct fs_inode *parent, const struct fs_entry *entry, bool all)
+{
+    size_t len = strlen(entry->position);
+
+    return len > 0 && entry->position[len - 1] != '/' &&
+           (all || entry->version.size <= FS_LINK_MAX || entry->version.link) &&
+           !fs_listing_changed(&parent->dir->listing, entry->position);
+}
+
 static void send_ahead_locked(struct fs *fs, struct fs_inode *parent, const struct fs_entry *entry)
 {
     size_t len = strlen(entry->position);
@@ -73,8 +176,6 @@ static void send_ahead_locked(struct fs *fs, struct fs_inode *parent, const stru
     struct ou_error err;
     char *key = NULL;
 
-    if (len == 0 || entry->position[len - 1] == '/')
-        return;
     if (fs_child_key(&fs->tree, parent, entry->position, false, &key, &err) < 0)
         return;
     a = fs_attrs_match(&fs->tree.attrs, key, &entry->version) ? NULL
@@ -98,38 +199,36 @@ static void send_ahead_locked(struct fs *fs, struct fs_inode *parent, const stru
     fs_pool_add(fs->requests, &a->task);
 }
 
-/* Does index @index of @segment come after the last one asked for, as a program in order would go on? */
-static bool in_order(const struct fs_dir *d, const struct fs_segment *segment, size_t index)
+/* The newest page that holds @position, also one that is not trusted any more: order does not age. */
+static struct fs_segment *page_with(const struct fs_listing *l, const char *position, size_t *index)
 {
-    if (segment->begun_ms != d->order.begun_ms) /* the page is turned */
-        return d->order.streak > 0 && index <= SKIP_MAX;
-    return index > d->order.index && index <= d->order.index + SKIP_MAX;
+    struct fs_segment *s = l->segments;
+
+    while (s && (s->prefix || !fs_segment_at(s, position)))
+        s = s->next;
+    if (s)
+        *index = fs_segment_find(s, position);
+    return s;
 }
 
-void fs_prefetch_note_locked(struct fs *fs, struct fs_inode *parent, const struct fs_found *found)
+void fs_prefetch_read_locked(struct fs_inode *dir)
 {
-    const struct fs_segment *segment = found->segment;
-    struct fs_dir *d = parent->dir;
-    size_t index = found->index, end;
-    bool same_page;
+    fs_order_read(&dir->dir->order, ou_now_ms());
+}
 
-    if (!segment || segment->prefix || fs->config.attrs_from_list)
+void fs_prefetch_note_locked(struct fs *fs, struct fs_inode *parent, const char *name, bool all)
+{
+    struct fs_order *o = &parent->dir->order;
+    size_t index, at, end;
+    const struct fs_segment *segment = page_with(&parent->dir->listing, name, &index);
+
+    if (!segment || fs->config.attrs_from_list)
         return;
-    same_page = segment->begun_ms == d->order.begun_ms;
-    if (in_order(d, segment, index))
-        d->order.streak++;
-    else if (!same_page || index != d->order.index)
-        d->order.streak = 0;
-    if (!same_page)
-        d->order.ahead = 0;
-    d->order.begun_ms = segment->begun_ms;
-    d->order.index = index;
-
-    end = index + 1 + fs_prefetch_window(d->order.streak);
-    if (end > segment->count)
-        end = segment->count;
-    if (d->order.ahead <= index)
-        d->order.ahead = index + 1;
-    for (; d->order.ahead < end && fs->heads_ahead < IN_AIR_MAX; d->order.ahead++)
-        send_ahead_locked(fs, parent, &segment->entries[d->order.ahead]);
+    fs_order_ask(o, segment, index, all, ou_now_ms(), &at, &end);
+    if (at >= end)
+        return;
+    for (; at < end && fs->heads_ahead < IN_AIR_MAX; at++)
+        if (worth_it_locked(parent, &segment->entries[at], o->all))
+            send_ahead_locked(fs, parent, &segment->entries[at]);
+    fs_order_sent(o, segment, at);
 }

@@ -141,8 +141,8 @@ static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *
     struct fs_record *record = fs_attrs_match(&fs->tree.attrs, *key, version);
     struct fs_record listed = {.seen = *version, .object = *version};
 
-    if (attr)
-        fs_prefetch_note_locked(fs, parent, found);
+    if (attr || version->size <= FS_LINK_MAX || version->link)
+        fs_prefetch_note_locked(fs, parent, name, attr);
     step->until_ms = found->until_ms;
     if (child && !child->dir && child->has_remote && child->attr_known &&
         fs_version_same(&child->seen, version)) {

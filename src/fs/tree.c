@@ -230,6 +230,8 @@ static void inode_free(struct fs_inode *i)
     if (i->dir) {
         fs_listing_fini(&i->dir->listing);
         free(i->dir->missed);
+        free(i->dir->order.asked);
+        free(i->dir->order.sent);
     }
     free(i->dir);
     spool_attr_fini(&i->attr);

@@ -34,6 +34,17 @@
 
 #define FS_ROOT_ID 1u
 
+struct fs_order {     /* of asking for attributes: for HEADs in advance (fs/prefetch.h) */
+    char *asked;      /* the last name; NULL: none yet */
+    char *sent;       /* HEADs were sent for names up to this one; NULL: none */
+    unsigned streak;  /* names asked for in order, since one was not */
+    unsigned asks;    /* names asked for since they were read */
+    unsigned strays;  /* of them out of order */
+    bool all;         /* attributes of large files, too */
+    bool again;       /* the second sweep */
+    uint64_t read_ms; /* a program has read the names, or gone on asking; 0: no */
+};
+
 struct fs_dir { /* what only directories have */
     struct fs_listing listing;
     struct timespec touched; /* our last change of its names; zero: none */
@@ -44,11 +55,7 @@ struct fs_dir { /* what only directories have */
     uint64_t listed_ms; /* last LIST of its beginning; 0: never */
     bool huge;          /* which did not reach the end */
     bool renaming;      /* it is being moved: what is staged below it stays staged */
-    struct {            /* lookups in listing order: for HEADs in advance (fs/prefetch.h) */
-        uint64_t begun_ms;
-        size_t index, ahead;
-        unsigned streak;
-    } order;
+    struct fs_order order;
 };
 
 struct fs_inode {

@@ -1,7 +1,6 @@
 /* The pool runs everything; flights fly once and are taken over from the queue. */
 #include "fs/flight.h"
 #include "fs/pool.h"
-#include "fs/prefetch.h"
 
 #include "unit/unit.h"
 
@@ -136,25 +135,6 @@ static void a_queued_flight_is_taken_over(void **state)
     ou_mutex_fini(&lock);
 }
 
-static void the_window_grows_with_the_streak(void **state)
-{
-    unsigned last = 0;
-
-    (void)state;
-    assert_int_equal(fs_prefetch_window(0), 0);
-    assert_int_equal(fs_prefetch_window(1), 0);
-    for (unsigned streak = 2; streak < 100; streak++) {
-        unsigned window = fs_prefetch_window(streak);
-
-        assert_true(window >= last && window <= FS_PREFETCH_WINDOW_MAX);
-        last = window;
-    }
-    assert_int_equal(fs_prefetch_window(2), 1);
-    assert_int_equal(fs_prefetch_window(3), 4);
-    assert_int_equal(fs_prefetch_window(4), 16);
-    assert_int_equal(last, FS_PREFETCH_WINDOW_MAX);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,7 +142,6 @@ int main(void)
         cmocka_unit_test(one_flies_and_the_others_wait_for_it),
         cmocka_unit_test(who_waits_can_be_interrupted),
         cmocka_unit_test(a_queued_flight_is_taken_over),
-        cmocka_unit_test(the_window_grows_with_the_streak),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
