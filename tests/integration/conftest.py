@@ -20,6 +20,8 @@ LIMIT = 150  # seconds a test may take, unless it is marked limit(SECONDS)
 
 
 def pytest_configure(config):
+    # A shell has its background processes ignore it, and all that these start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "limit(seconds): how long the test may take")
 
 

@@ -74,7 +74,6 @@ CALLS = [
 ]
 
 
-@pytest.mark.limit(20)
 @pytest.mark.parametrize("call", CALLS, ids=["read", "list", "stat", "change", "rename", "mkdir"])
 def test_interrupt_ends_a_blocked_call(server, make_mount, bucket, call):
     bucket.put("remote", b"far" * 1000)
