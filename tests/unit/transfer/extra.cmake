@@ -1,5 +1,6 @@
 set(test_reader_WRAP oss_get_object)
 set(test_reader_faults_WRAP oss_get_object)
+set(test_reader_cache_WRAP oss_get_object)
 
 # fake_bucket.h stands for all that the engine asks of src/oss.
 set(FAKE_BUCKET_WRAP oss_put_object oss_copy_object oss_head_object oss_initiate_upload
@@ -12,3 +13,4 @@ set(test_engine_resume_WRAP ${FAKE_BUCKET_WRAP})
 set(test_checkpoint_WRAP fdatasync ou_now_ms)
 set(test_file_upload_WRAP ${FAKE_BUCKET_WRAP})
 set(test_file_resume_WRAP ${FAKE_BUCKET_WRAP})
+set(test_file_damage_WRAP ${FAKE_BUCKET_WRAP} fsync fdatasync)

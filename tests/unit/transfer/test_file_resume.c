@@ -320,36 +320,6 @@ static void an_upload_id_whose_record_was_lost_is_found(void **state)
     assert_int_equal(bucket.op_count[OP_INITIATE], 0);
 }
 
-static void whatever_byte_of_the_record_is_wrong_the_object_is_right(void **state)
-{
-    struct fixture *x = *state;
-    size_t at = 0, len = 1;
-
-    fixture_file(x, SIZE);
-    while (at < len) {
-        ou_auto(ou_buf_fini) struct ou_buf bytes = {0};
-        struct ou_error err = OU_ERROR_INIT;
-        char name[NAME_MAX + 1];
-        struct bucket_object *object;
-
-        bucket_reset();
-        fixture_interrupt(x, 4);
-        (void)fixture_checkpoints(x->dirfd, name);
-        assert_int_equal(ou_read_file(x->dirfd, name, 1 << 20, &bytes, &err), 0);
-        len = bytes.len;
-        bytes.data[at] = (char)((unsigned char)bytes.data[at] ^ (1u << at % 8));
-        assert_int_equal(ou_file_replace(x->dirfd, name, bytes.data, len, &err), 0);
-        assert_int_equal(fixture_run(x), 0);
-        assert_string_equal(x->err.message, "");
-        object = bucket_find(KEY);
-        assert_non_null(object);
-        assert_int_equal(object->bytes.size, SIZE);
-        assert_memory_equal(object->bytes.data, x->data, SIZE);
-        assert_int_equal(fixture_checkpoints(x->dirfd, NULL), 0);
-        at += 7; /* coprime to 8: each bit has its turn; test_checkpoint.c flips every byte */
-    }
-}
-
 /* -- others -- */
 
 static void another_target_is_another_upload(void **state)
@@ -434,7 +404,6 @@ int main(void)
         fixture_test(what_the_server_has_otherwise_is_sent_again),
         fixture_test(parts_whose_record_was_lost_are_found_on_the_server),
         fixture_test(an_upload_id_whose_record_was_lost_is_found),
-        fixture_test(whatever_byte_of_the_record_is_wrong_the_object_is_right),
         fixture_test(another_target_is_another_upload),
         fixture_test(a_record_of_another_upload_is_left_alone),
         fixture_test(a_later_format_is_left_alone),
