@@ -2,20 +2,20 @@
  * The parts of a running mount and who tells whom:
  *
  *   signals thread   SIGHUP → reload; SIGTERM, SIGINT → unmount, the second time → stop draining
- *   control thread   status, sync, reload, handover (control.h)
+ *   control thread   status, sync, reload, handover (answer.h)
  *   FUSE threads     inside fs_run()
  *
  * `phase` is the only thing they share; .lock guards it.
  */
 #include "cli/daemon.h"
 
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/text.h"
+#include "cli/answer.h"
 #include "cli/control.h"
 #include "fs/fs.h"
 #include "oss/ops.h"
@@ -37,8 +37,8 @@ struct cli_daemon {
     struct spool *spool;         /* constant between start and free */
     struct fs *fs;
     struct cli_control *control;
+    struct cli_answering answering; /* constant once the control socket is there */
     struct ou_cancel *drain_cancel; /* triggered: stop draining */
-    uint64_t started_ms;            /* constant */
     pthread_t signals;
     bool signals_started;
     struct ou_mutex lock; /* rank OU_RANK_CLI */
@@ -105,107 +105,21 @@ static void *watch_signals(void *arg)
     }
 }
 
-static void answer_error(struct ou_buf *reply, const struct ou_error *err)
+static bool is_mounted(void *ctx)
 {
-    ou_buf_addf(reply, "{\"errno\":%d,\"error\":", err->errnum);
-    ou_json_quote(reply, err->message);
-    ou_buf_adds(reply, "}");
+    return phase_of(ctx) == MOUNTED;
 }
 
-static void answer_status(struct cli_daemon *d, struct ou_buf *reply)
+static void do_reload(void *ctx)
 {
-    struct oss_client_stats stats;
-    struct oss_client *client = d->session->client;
-
-    oss_client_stats(client, &stats);
-    ou_buf_adds(reply, "{\"version\":");
-    ou_json_quote(reply, OSSUP_VERSION);
-    ou_buf_adds(reply, ",\"mountpoint\":");
-    ou_json_quote(reply, d->mountpoint);
-    ou_buf_addf(reply, ",\"state\":\"%s\",\"pid\":%d,\"uptime_s\":%" PRIu64,
-                phase_of(d) == MOUNTED ? "mounted" : "draining", (int)getpid(),
-                (ou_now_ms() - d->started_ms) / 1000);
-    ou_buf_adds(reply, ",\"bucket\":");
-    ou_json_quote(reply, d->session->bucket);
-    ou_buf_adds(reply, ",\"prefix\":");
-    ou_json_quote(reply, d->session->prefix);
-    ou_buf_adds(reply, ",\"endpoint\":");
-    ou_json_quote(reply, oss_client_endpoint(client));
-    ou_buf_adds(reply, ",\"credentials\":{\"source\":");
-    ou_json_quote(reply, oss_cred_describe(d->session->chain));
-    ou_buf_addf(reply,
-                "},\"requests\":{\"sent\":%" PRIu64 ",\"retried\":%" PRIu64
-                ",\"throttled\":%" PRIu64 ",\"bytes_up\":%" PRIu64 ",\"bytes_down\":%" PRIu64
-                ",\"in_flight\":%u,\"connections_allowed\":%u,\"clock_offset_s\":%" PRId64 "},",
-                stats.requests, stats.retries, stats.throttled, stats.bytes_up, stats.bytes_down,
-                stats.in_flight, stats.connections_allowed, stats.clock_offset_s);
-    spool_status(d->spool, reply);
-    ou_buf_adds(reply, ",");
-    fs_status(d->fs, reply);
-    ou_buf_adds(reply, "}");
+    reload(ctx);
 }
 
-/* @path is relative to the mountpoint; "" is all of it. */
-static void answer_sync(struct cli_daemon *d, const struct ou_json *request,
-                        struct ou_cancel *cancel, struct ou_buf *reply)
-{
-    const char *path = ou_json_string(request, "path");
-    ou_auto(ou_buf_fini) struct ou_buf key = {0};
-    struct spool_pending pending;
-    uint64_t timeout_ms = 0;
-    struct ou_error err;
-    int r;
-
-    ou_buf_adds(&key, d->session->prefix);
-    ou_buf_adds(&key, path ? path : "");
-    (void)ou_json_u64(request, "timeout_ms", &timeout_ms);
-    r = ou_buf_check(&key, &err);
-    if (r == 0)
-        r = spool_sync(d->spool, ou_buf_str(&key), timeout_ms ? ou_now_ms() + timeout_ms : 0,
-                       cancel, &err);
-    if (r < 0) {
-        answer_error(reply, &err);
-        return;
-    }
-    spool_pending(d->spool, ou_buf_str(&key), &pending);
-    ou_buf_addf(reply, "{\"pending\":%" PRIu64 "}", pending.files + pending.deletes);
-}
-
-static void answer_handover(struct cli_daemon *d, struct ou_buf *reply)
-{
-    struct ou_error err;
-
-    if (phase_of(d) == MOUNTED) {
-        (void)ou_error_say(&err, EBUSY, "process %d has this bucket mounted on %s", (int)getpid(),
-                           d->mountpoint);
-        answer_error(reply, &err);
-        return;
-    }
-    ou_log_info(OU_LOG_CLI, "handing over to a new mount");
-    ou_cancel_trigger(d->drain_cancel);
-    ou_buf_addf(reply, "{\"pid\":%d}", (int)getpid());
-}
-
-static void answer(void *ctx, const struct ou_json *request, struct ou_cancel *cancel,
-                   struct ou_buf *reply)
+static void stop_draining(void *ctx)
 {
     struct cli_daemon *d = ctx;
-    const char *command = ou_json_string(request, "command");
-    struct ou_error err;
 
-    if (command && strcmp(command, "status") == 0) {
-        answer_status(d, reply);
-    } else if (command && strcmp(command, "sync") == 0) {
-        answer_sync(d, request, cancel, reply);
-    } else if (command && strcmp(command, "handover") == 0) {
-        answer_handover(d, reply);
-    } else if (command && strcmp(command, "reload") == 0) {
-        reload(d);
-        ou_buf_adds(reply, "{}");
-    } else {
-        (void)ou_error_say(&err, EINVAL, "no command is called %s", command ? command : "nothing");
-        answer_error(reply, &err);
-    }
+    ou_cancel_trigger(d->drain_cancel);
 }
 
 /* Asks a daemon that is only draining to let go; false if nobody answers or it will not. */
@@ -291,8 +205,20 @@ static int build_fs(struct cli_daemon *d, struct ou_error *err)
 static int start_control(struct cli_daemon *d, struct ou_error *err)
 {
     ou_autofree char *path = NULL;
-    int r = cli_control_start(spool_dir(d->spool), answer, d, &d->control, err);
+    int r;
 
+    d->answering = (struct cli_answering){
+        .session = d->session,
+        .spool = d->spool,
+        .fs = d->fs,
+        .mountpoint = d->mountpoint,
+        .started_ms = ou_now_ms(),
+        .is_mounted = is_mounted,
+        .reload = do_reload,
+        .stop_draining = stop_draining,
+        .ctx = d,
+    };
+    r = cli_control_start(spool_dir(d->spool), cli_answer, &d->answering, &d->control, err);
     if (r < 0)
         return r;
     if (asprintf(&path, "%s/%s", spool_dir(d->spool), CLI_CONTROL_NAME) < 0) {
@@ -314,7 +240,6 @@ int cli_daemon_start(struct cli_session *session, const char *mountpoint,
         return ou_error_set(err, ENOMEM, "daemon");
     ou_mutex_init(&d->lock, OU_RANK_CLI);
     d->session = session;
-    d->started_ms = ou_now_ms();
     d->mountpoint = strdup(mountpoint);
     d->drain_cancel = ou_cancel_new();
     handled_signals(&set);

@@ -3,8 +3,11 @@
  */
 #include "cli/render.h"
 
+#include "base/clock.h"
+
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #define LINES_MAX 20 /* files shown; the JSON has them all */
 
@@ -71,6 +74,23 @@ static void render_list(const struct ou_json *list, FILE *out,
         (void)fprintf(out, "  ... and %zu more (--json lists them)\n", count - LINES_MAX);
 }
 
+static void render_credentials(const struct ou_json *credentials, FILE *out)
+{
+    uint64_t failures = number(credentials, "failures");
+    time_t expires = (time_t)number(credentials, "expires");
+    char until[64] = "";
+    struct tm tm;
+
+    if (expires && localtime_r(&expires, &tm))
+        (void)strftime(until, sizeof(until),
+                       expires > ou_wall().tv_sec ? ", valid until %F %T" : ", EXPIRED at %F %T",
+                       &tm);
+    (void)fprintf(out, "  credentials from %s%s\n", text(credentials, "source"), until);
+    if (failures > 0)
+        (void)fprintf(out, "  NOT REFRESHED, %" PRIu64 " tries: %s\n", failures,
+                      text(credentials, "error"));
+}
+
 void cli_render_status(const struct ou_json *status, FILE *out)
 {
     const struct ou_json *pending = ou_json_get(status, "pending"),
@@ -93,8 +113,7 @@ void cli_render_status(const struct ou_json *status, FILE *out)
                   " throttled\n",
                   up, down, number(requests, "sent"), number(requests, "retried"),
                   number(requests, "throttled"));
-    (void)fprintf(out, "  credentials from %s\n",
-                  text(ou_json_get(status, "credentials"), "source"));
+    render_credentials(ou_json_get(status, "credentials"), out);
     render_list(ou_json_get(status, "uploads"), out, render_upload);
     render_list(ou_json_get(status, "failed"), out, render_failed);
 }
