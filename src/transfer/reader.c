@@ -6,8 +6,8 @@
  * through its range piece by piece:
  *
  *   a block has it or will     wait for those bytes only, copy them
- *   no block, or one whose     GET exactly what is missing, up to the next block
- *   stream is far behind it
+ *   no block, or one whose     what the cache has; else GET exactly what is missing,
+ *   stream is far behind it    up to the next block
  *
  * Errors: a read that waits for a block when its fetch fails gets that error. The
  * block then ends where it got to, and the next read asks for the rest anew. Only
@@ -272,45 +272,27 @@ static int read_block_locked(struct xfer_block *b, struct request *q, struct ou_
     return r;
 }
 
-struct direct {
-    char *buf;
-    uint64_t size, filled;
-};
-
-static int direct_fill(void *ctx, const void *data, size_t len, uint64_t offset,
-                       struct ou_error *err)
-{
-    struct direct *d = ctx;
-
-    if (offset != d->filled || len > d->size - d->filled)
-        return ou_error_set(err, EIO, "bytes that were not asked for");
-    memcpy(d->buf + offset, data, len);
-    d->filled += len;
-    return 0;
-}
-
-/* [q->pos, @end) by a GET on this thread. */
+/* [q->pos, @end), or what the cache has of its beginning, on this thread. */
 static int read_direct_locked(struct xfer_reader *reader, struct request *q, uint64_t end,
                               struct ou_error *err)
 {
-    struct oss_call call = {.deadline_ms = q->deadline_ms, .cancel = q->cancel};
-    struct direct d = {.buf = q->buf, .size = end - q->pos};
-    struct oss_sink sink = {.write = direct_fill, .ctx = &d};
-    int r;
+    const struct oss_call call = {.deadline_ms = q->deadline_ms, .cancel = q->cancel};
+    uint64_t kept;
+    int r = 0;
 
     ou_mutex_unlock(&reader->pool->lock);
-    r = oss_get_object(reader->pool->client, &call, reader->key, q->pos, d.size, reader->etag,
-                       &sink, NULL, err);
-    r = xfer_reader_verdict(r, err);
-    if (r == 0 && d.filled != d.size)
-        r = ou_error_set(err, EIO, "read %s: the reply ended early", reader->key);
+    kept = xfer_reader_kept(reader, q->pos, q->buf, end - q->pos);
+    if (kept)
+        end = q->pos + kept;
+    else
+        r = xfer_reader_get(reader, &call, q->buf, q->pos, end, err);
     ou_mutex_lock(&reader->pool->lock);
 
     if (r == -ESTALE)
         xfer_reader_fail_locked(reader, err);
     if (r < 0)
         return r;
-    q->buf += d.size;
+    q->buf += end - q->pos;
     q->pos = end;
     return 0;
 }

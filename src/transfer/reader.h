@@ -9,8 +9,11 @@
  * s / 4 MB + 4 for s bytes). A reader waits for its own bytes only: they are
  * handed out as they arrive, before their block is complete.
  *
- * Thread-safe; several threads may read through one reader (the kernel's
- * read-ahead does). Memory: never more than the pool's budget + 1 MiB a caller.
+ * With a cache, bytes that it has cost no request, and what came from the bucket is offered
+ * to it; a random read is rounded out to the cache's blocks then.
+ *
+ * Thread-safe; several threads may read through one reader (the kernel's read-ahead does).
+ * Memory: never more than the pool's budget + what a caller asks for, rounded out likewise.
  */
 #ifndef OSSUP_TRANSFER_READER_H
 #define OSSUP_TRANSFER_READER_H
@@ -22,10 +25,30 @@
 struct xfer_reader_pool;
 struct xfer_reader;
 
+struct xfer_version {
+    const char *key, *etag;
+    uint64_t size;
+};
+
+/* Keeps bytes of objects between reads. Called from any thread with no lock held; never waits for
+ * the network. What cannot be kept or found is no error. */
+struct xfer_reader_cache {
+    uint64_t
+        block; /* bytes: it keeps blocks of this size, at its multiples; 0: there is no cache */
+    /** get() - Return: bytes from @offset on that it has, at most @len; they are in @buf */
+    size_t (*get)(void *ctx, const struct xfer_version *version, uint64_t offset, void *buf,
+                  size_t len);
+    /** put() - bytes of the version */
+    void (*put)(void *ctx, const struct xfer_version *version, uint64_t offset, const void *data,
+                size_t len);
+    void *ctx;
+};
+
 struct xfer_reader_config {
     struct oss_client *client; /* borrowed */
     uint64_t memory;           /* bytes, all readers; 0: 128 MiB */
     unsigned fetchers;         /* GETs at once; 0: 8 */
+    struct xfer_reader_cache cache;
 };
 int xfer_reader_pool_new(const struct xfer_reader_config *config, struct xfer_reader_pool **pool,
                          struct ou_error *err);

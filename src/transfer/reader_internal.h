@@ -1,5 +1,5 @@
 /*
- * What reader.c and reader_pool.c share: readers, blocks and the pool's lock.
+ * What reader.c, reader_direct.c and reader_pool.c share: readers, blocks and the pool's lock.
  *
  * A block is a range of one object in memory, or on its way there. Its life:
  *
@@ -77,6 +77,7 @@ struct xfer_reader {
 struct xfer_reader_pool {
     /* constant */
     struct oss_client *client;
+    struct xfer_reader_cache cache;
     uint64_t memory;
     uint64_t block_min;
     pthread_t *fetchers;
@@ -100,6 +101,24 @@ static inline uint64_t xfer_block_end(const struct xfer_block *b)
 
     return b->start + (ends_here ? b->filled : b->size);
 }
+
+static inline struct xfer_version xfer_reader_version(const struct xfer_reader *reader)
+{
+    return (struct xfer_version){.key = reader->key, .etag = reader->etag, .size = reader->size};
+}
+
+/**
+ * xfer_reader_get() - bytes [@pos, @end) by a GET on this thread; no lock is held
+ *
+ * With a cache it gets the whole blocks that they lie in. Return: 0, -ESTALE, other negative errno.
+ */
+int xfer_reader_get(struct xfer_reader *reader, const struct oss_call *call, char *buf,
+                    uint64_t pos, uint64_t end, struct ou_error *err);
+/** xfer_reader_kept() - bytes from @offset on that the cache had are in @buf. No lock is held. */
+size_t xfer_reader_kept(const struct xfer_reader *reader, uint64_t offset, void *buf, size_t len);
+/** xfer_reader_keep() - offer what came from the bucket to the cache. No lock is held. */
+void xfer_reader_keep(const struct xfer_reader *reader, uint64_t offset, const void *data,
+                      size_t len);
 
 /**
  * xfer_pool_want_locked() - have @size bytes from @start fetched

@@ -29,6 +29,8 @@
 #define ALMOST_THERE                                                                               \
     (UINT64_C(1) << 20) /* so little is fetched to its end, for the connection's sake */
 
+#define KEPT_CHUNK (UINT64_C(512) << 10) /* of a block from the cache are handed out at a time */
+
 /* -- blocks -- */
 
 static struct xfer_block *block_new(struct xfer_reader *reader, uint64_t start, uint64_t size)
@@ -178,16 +180,10 @@ int xfer_reader_verdict(int r, struct ou_error *err)
     return r;
 }
 
-/* struct oss_sink's write(). Only this thread moves .filled, so reading it needs no lock. */
-static int block_fill(void *ctx, const void *data, size_t len, uint64_t offset,
-                      struct ou_error *err)
+/* .filled grows by @len. Return: 0, -ECANCELED: the rest is not wanted. */
+static int block_grow(struct xfer_block *b, uint64_t len, struct ou_error *err)
 {
-    struct xfer_block *b = ctx;
     struct xfer_reader *reader = b->reader;
-
-    if (offset != b->filled || len > b->size - b->filled)
-        return ou_error_set(err, EIO, "read %s: bytes that were not asked for", reader->key);
-    memcpy(b->data + offset, data, len);
 
     ou_lock_scope(&reader->pool->lock);
     if (b->canceled)
@@ -198,6 +194,24 @@ static int block_fill(void *ctx, const void *data, size_t len, uint64_t offset,
         pthread_cond_broadcast(&reader->progress);
     }
     return 0;
+}
+
+struct fill {
+    struct xfer_block *block;
+    uint64_t kept; /* bytes at its start that the cache had */
+};
+
+/* struct oss_sink's write(). Only this thread moves .filled, so reading it needs no lock. */
+static int block_fill(void *ctx, const void *data, size_t len, uint64_t offset,
+                      struct ou_error *err)
+{
+    const struct fill *fill = ctx;
+    struct xfer_block *b = fill->block;
+
+    if (offset != b->filled - fill->kept || len > b->size - b->filled)
+        return ou_error_set(err, EIO, "read %s: bytes that were not asked for", b->reader->key);
+    memcpy(b->data + b->filled, data, len);
+    return block_grow(b, len, err);
 }
 
 static void fetch_ended_locked(struct xfer_block *b, int r, struct ou_error *err)
@@ -219,12 +233,56 @@ static void fetch_ended_locked(struct xfer_block *b, int r, struct ou_error *err
     xfer_reader_unref_locked(reader);
 }
 
+/* What the cache has of it, from its start on. Return: 0, -ECANCELED. */
+static int fill_from_cache(struct xfer_block *b, uint64_t *kept, struct ou_error *err)
+{
+    int r = 0;
+
+    *kept = 0;
+    while (r == 0 && *kept < b->size) {
+        uint64_t rest = b->size - *kept;
+        size_t n = xfer_reader_kept(b->reader, b->start + *kept, b->data + *kept,
+                                    rest < KEPT_CHUNK ? rest : KEPT_CHUNK);
+
+        if (!n)
+            break;
+        *kept += n;
+        r = block_grow(b, n, err);
+    }
+    return r;
+}
+
+/* The rest comes from the bucket. */
+static int fill_block(struct xfer_block *b, const struct oss_call *call, uint64_t *kept,
+                      struct ou_error *err)
+{
+    struct xfer_reader *reader = b->reader;
+    struct fill fill = {.block = b};
+    struct oss_sink sink = {.write = block_fill, .ctx = &fill};
+    int r = fill_from_cache(b, &fill.kept, err);
+
+    *kept = fill.kept;
+    if (r < 0 || fill.kept == b->size)
+        return r;
+    r = oss_get_object(reader->pool->client, call, reader->key, b->start + fill.kept,
+                       b->size - fill.kept, reader->etag, &sink, NULL, err);
+    return xfer_reader_verdict(r, err);
+}
+
+/* Somebody waits for bytes that no thread fetches. */
+static bool hurried_locked(const struct xfer_reader_pool *pool)
+{
+    const struct xfer_block *first = TAILQ_FIRST(&pool->locked.queue);
+
+    return first && first->waiters > 0;
+}
+
 static void fetch_locked(struct xfer_reader_pool *pool, struct xfer_block *b)
 {
     struct xfer_reader *reader = b->reader;
     struct oss_call call = {.cancel = reader->closing, .background = b->waiters == 0};
-    struct oss_sink sink = {.write = block_fill, .ctx = b};
     struct ou_error err = OU_ERROR_INIT;
+    uint64_t kept;
     int r;
 
     TAILQ_REMOVE(&pool->locked.queue, b, in_queue);
@@ -232,15 +290,19 @@ static void fetch_locked(struct xfer_reader_pool *pool, struct xfer_block *b)
     reader->refs++;
 
     ou_mutex_unlock(&pool->lock);
-    r = oss_get_object(pool->client, &call, reader->key, b->start, b->size, reader->etag, &sink,
-                       NULL, &err);
-    r = xfer_reader_verdict(r, &err);
+    r = fill_block(b, &call, &kept, &err);
     if (r < 0 && r != -EINTR && r != -ECANCELED)
         ou_log(OU_LOG_XFER, OU_LOG_DEBUG,
                "read failed key=%s offset=%" PRIu64 " size=%" PRIu64 " error=\"%s\"", reader->key,
                b->start, b->size, err.message);
     ou_mutex_lock(&pool->lock);
 
+    /* Whoever waited has the bytes by now: they are there, though the block is FETCHING still. */
+    if (r == 0 && b->filled > kept && !hurried_locked(pool)) {
+        ou_mutex_unlock(&pool->lock);
+        xfer_reader_keep(reader, b->start + kept, b->data + kept, b->filled - kept);
+        ou_mutex_lock(&pool->lock);
+    }
     fetch_ended_locked(b, r, &err);
 }
 
@@ -280,6 +342,7 @@ int xfer_reader_pool_new(const struct xfer_reader_config *config, struct xfer_re
     if (!pool)
         return ou_error_set(err, ENOMEM, "read-ahead");
     pool->client = config->client;
+    pool->cache = config->cache;
     pool->memory = config->memory ? config->memory : XFER_READER_MEMORY;
     /* Two blocks must fit, or a stream could not fetch one while it reads the other. */
     pool->block_min = pool->memory / 2 < XFER_BLOCK_MIN ? pool->memory / 2 : XFER_BLOCK_MIN;
