@@ -670,10 +670,10 @@ void __wrap_oss_client_stats(struct oss_client *c, struct oss_client_stats *out)
     *out = (struct oss_client_stats){0};
 }
 
-uint64_t __wrap_oss_retry_delay_ms(unsigned attempt, bool throttled, uint32_t random);
-uint64_t __wrap_oss_retry_delay_ms(unsigned attempt, bool throttled, uint32_t random)
+uint64_t __wrap_oss_error_delay_ms(const struct ou_error *err, unsigned attempt, uint32_t random);
+uint64_t __wrap_oss_error_delay_ms(const struct ou_error *err, unsigned attempt, uint32_t random)
 {
-    (void)throttled;
+    (void)err;
     (void)random;
     return attempt > 3; /* as good as at once */
 }
