@@ -1,6 +1,33 @@
 /*
- * A later run: what it goes on with, what it sends again, what it leaves alone. The faults that the
- * official SDKs' checkpoints have (peers.md 4) each have a test here or in test_checkpoint.c.
+ * A later run: what it goes on with, what it sends again, what it leaves alone.
+ *
+ * Each known fault of the official SDKs' checkpoints has a test that ours has not got it; here,
+ * unless a file is named (C, C++, Go, Java, Py: the SDK; 1, 2: its major version):
+ *
+ *   part 10000 is refused (C++)                      checkpoint: part_10000_is_a_part; plan
+ *   endpoint, bucket, key not in the name (C++, C)   checkpoint: source_and_target_make_the_name
+ *   .. or not compared (Go 1, C)                     a_record_of_another_upload_is_left_alone
+ *   the parent's folder gets the record (Go 2)       file_upload: the_checkpoint_lies_where_..
+ *   rewritten in place: torn, empty (Go 1, C, ..)    checkpoint: torn_at_any_byte_..; file_damage
+ *   no checksum, or one that is not looked at (Py 1, C)   checkpoint: a_wrong_byte_..; file_damage
+ *   written after Initiate or part 1: orphans (all)  an_upload_id_whose_record_was_lost_is_found
+ *   removed although Complete failed (C, Go 1)       file_upload: a_refusal_later_keeps_..
+ *   left behind after success (Java)                 assert_run_uploads() each time
+ *   mtime by the second (C++)                        a_nanosecond_of_mtime_makes_it_another_file
+ *   inode not compared (all)                         another_inode_begins_anew
+ *   headers not compared (all)                       other_headers_begin_anew
+ *   part size of the record wins (C++, Py 1)         a_part_size_that_is_given_begins_anew_..
+ *   old upload not aborted (all)                     assert_begins_anew()
+ *   upload id not asked for (Go 1, C, Java)          an_upload_id_that_is_gone_begins_anew
+ *   any error of ListParts: begins anew (Go 2)       a_list_that_fails_is_asked_for_again
+ *   own record of the parts believed (Go 1, C, Java) what_the_server_has_otherwise_is_sent_again
+ *   the server's list believed (C++, Py)             content_behind_an_old_mtime_is_found
+ *   only a prefix of the parts counts (Go 2, Py 2)   parts_behind_a_gap_are_kept
+ *   the short last part is sent again (C++)          the_short_last_part_is_kept_too
+ *   lost answer of Complete: all again (all)         a_complete_whose_answer_was_lost_..
+ *   wrong CRC-64 of the object stays live (C++)      engine: damaged_object_is_replaced
+ *   change during the upload is not seen (all)       file_upload: a_file_that_changes_..
+ *   two processes share an upload id (C++)           file_upload: another_process_at_it_is_told
  */
 #include "unit/transfer/file_fixture.h"
 
@@ -226,6 +253,23 @@ static void an_upload_id_that_is_gone_begins_anew(void **state)
     assert_int_equal(fixture_parts_sent(), PARTS);
 }
 
+/* The Go SDK v2 takes any error for "it is gone", and leaves the upload behind. */
+static void a_list_that_fails_is_asked_for_again(void **state)
+{
+    static const enum bucket_fault faults[] = {FAULT_CONNECT, FAULT_LOST, FAULT_UNAVAILABLE};
+    struct fixture *x = *state;
+
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        bucket_reset();
+        fixture_file(x, SIZE);
+        fixture_interrupt(x, 3);
+        bucket_rule(OP_LIST_PARTS, 1, faults[i]);
+        assert_run_uploads(x);
+        assert_int_equal(bucket.op_count[OP_INITIATE], 0);
+        assert_int_equal(fixture_parts_sent(), PARTS - 3);
+    }
+}
+
 /* -- bytes -- */
 
 /* Size and mtime are what they were, the content is not: rsync --inplace -t, touch -r. The C++ SDK
@@ -280,6 +324,19 @@ static void what_the_server_has_otherwise_is_sent_again(void **state)
     assert_int_equal(bucket.part_sent[3], 1);
     assert_int_equal(bucket.part_sent[5], 0);
     assert_true(fixture_parts_sent() <= 5);
+}
+
+/* The Go SDK v2 and the Python SDK v2 count only up to the first part that is missing. */
+static void parts_behind_a_gap_are_kept(void **state)
+{
+    struct fixture *x = *state;
+
+    fixture_file(x, SIZE);
+    fixture_interrupt_at(x, OP_COMPLETE, PARTS);
+    bucket_bytes_fini(&bucket.uploads[0].parts[1]);
+    assert_run_uploads(x);
+    assert_int_equal(bucket.part_sent[2], 1);
+    assert_int_equal(fixture_parts_sent(), 1);
 }
 
 static void cut_record(struct fixture *x, unsigned lines)
@@ -399,9 +456,11 @@ int main(void)
         fixture_test(other_headers_begin_anew),
         fixture_test(a_part_size_that_is_given_begins_anew_else_the_old_one_holds),
         fixture_test(an_upload_id_that_is_gone_begins_anew),
+        fixture_test(a_list_that_fails_is_asked_for_again),
         fixture_test(content_behind_an_old_mtime_is_found),
         fixture_test(a_chmod_costs_no_part),
         fixture_test(what_the_server_has_otherwise_is_sent_again),
+        fixture_test(parts_behind_a_gap_are_kept),
         fixture_test(parts_whose_record_was_lost_are_found_on_the_server),
         fixture_test(an_upload_id_whose_record_was_lost_is_found),
         fixture_test(another_target_is_another_upload),
