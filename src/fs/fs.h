@@ -9,16 +9,19 @@
  * LOCK ORDER (the only place where it is told; debug builds abort on inversions).
  * Ranks from small to large may be nested:
  *   OU_RANK_CLI    100  control socket, signal handling
- *   OU_RANK_FS     200  tree: inode table, dentries, lookup counts, attribute cache
- *                  210  one directory's listing state
- *                  220  one inode's handle state
- *                  230  request pool queue
- *   OU_RANK_SPOOL  300  spool: table of staged files, timers
- *                  305  deletes
+ *   OU_RANK_FS     200  tree: inodes, dentries, lookup counts, listings, handles
+ *                  230  queue of the request pool;  240 rename journal;  245 file of attributes
+ *                  250  one running request
+ *   OU_RANK_SPOOL  300  one staged file's bytes on disk
+ *                  305  table of staged files;  308 deletes
  *                  310  one staged file (two of them: by id)
- *   OU_RANK_XFER   400  engine: uploads, schedule;  410 one upload;  420 reader pool, 430 one reader
- *   OU_RANK_OSS    500  credentials;  510 gate;  520 handle pool;  530 rate limit
- *   OU_RANK_BASE   600  log
+ *                  320  timer;  325 space;  327 read cache;  330 who waits for something
+ *   OU_RANK_XFER   400  engine: uploads, schedule
+ *                  410  client of the library;  411 one call of it
+ *                  420  reader pool and its readers; one file's upload;  430 its checkpoint
+ *   OU_RANK_OSS    510  gate;  520 connections;  530 rate limit;  540 credentials
+ *                  550+ what curl shares, taken inside curl;  590 one waiting call
+ *   OU_RANK_BASE   600  none; the lock inside a cancel has no rank: a leaf
  * No lock is held across a request, a wait for space, a callback or a fuse_reply_*.
  *
  * Names and keys (design 6): a/b is the key PREFIX a/b. A directory is a key ending in "/" or

@@ -421,6 +421,46 @@ static void the_bucket_tells_its_region(void **state)
     assert_string_equal(oss_client_endpoint(c), server_url(server));
 }
 
+static void a_hierarchical_bucket_renames_files_and_directories_in_one_request(void **state)
+{
+    static const char *const arguments[] = {"--region", SERVER_REGION, "--hns", NULL};
+    struct server *hns = server_start(arguments);
+    struct server_client client = {.chain = NULL};
+    struct oss_bucket_info info;
+    struct oss_object object;
+    struct oss_client *c;
+    struct ou_error err;
+
+    (void)state;
+    server_client(hns, &client, OSS_SIGN_CHOICE_V4, NULL);
+    c = client.client;
+    ok(oss_bucket_info(c, NULL, &info, &err));
+    assert_true(info.hierarchical);
+    put(c, "d/one", "1", 1);
+    put(c, "d/two", "22", 2);
+    put(c, "other", "333", 3);
+
+    ok(oss_rename_object(c, NULL, "d", "d \xc3\xa4+%", &err)); /* all below it comes along */
+    assert_bytes(c, "d \xc3\xa4+%/one", "1", 1);
+    assert_bytes(c, "d \xc3\xa4+%/two", "22", 2);
+    assert_int_equal(oss_head_object(c, NULL, "d/one", &object, &err), 0);
+    assert_int_equal(server_count(hns, "RenameObject"), 1);
+
+    assert_int_equal(oss_rename_object(c, NULL, "other", "d \xc3\xa4+%/one", &err), -EEXIST);
+    assert_bytes(c, "other", "333", 3);
+    assert_int_equal(oss_rename_object(c, NULL, "none", "new", &err), -ENOENT);
+    assert_int_equal(oss_rename_object(c, NULL, "other", "no/parent", &err), -ENOENT);
+
+    /* A lost answer is not asked for again: the second would say that nothing is there. */
+    server_fault(hns, "{\"operation\":\"RenameObject\",\"count\":1,"
+                      "\"action\":{\"type\":\"apply-no-answer\"}}");
+    assert_int_equal(oss_rename_object(c, NULL, "other", "moved", &err), -EIO);
+    assert_int_equal(oss_error_verdict(&err), OSS_RETRY);
+    assert_bytes(c, "moved", "333", 3);
+    server_client_fini(&client);
+    server_stop(hns);
+}
+
 static void names_that_oss_cannot_hold_are_refused_before_anything_is_sent(void **state)
 {
     struct oss_client *c = ((struct server_client *)*state)->client;
@@ -471,6 +511,7 @@ int main(void)
         with_both(appends_continue_where_the_last_one_ended),
         with_both(symlinks_keep_their_target),
         with_both(the_bucket_tells_its_region),
+        cmocka_unit_test(a_hierarchical_bucket_renames_files_and_directories_in_one_request),
         with_both(names_that_oss_cannot_hold_are_refused_before_anything_is_sent),
         with_both(metadata_that_would_forge_a_header_is_refused),
     };
