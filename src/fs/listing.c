@@ -65,6 +65,13 @@ static bool range_inside(const struct fs_segment *inner, const struct fs_segment
     return inner->last && strcmp(inner->last, outer->last) <= 0;
 }
 
+static bool same_start(const struct fs_segment *a, const struct fs_segment *b)
+{
+    if (a->prefix || b->prefix)
+        return false;
+    return a->after && b->after ? strcmp(a->after, b->after) == 0 : a->from_start && b->from_start;
+}
+
 #define SEGMENTS_MAX 64 /* of one directory: a lookup passes through all of them */
 
 static void trim(struct fs_listing *l)
@@ -103,7 +110,7 @@ void fs_listing_install(struct fs_listing *l, struct fs_segment *s)
     while (*at) {
         struct fs_segment *other = *at;
 
-        if (other->begun_ms <= s->begun_ms && range_inside(other, s))
+        if (other->begun_ms <= s->begun_ms && (range_inside(other, s) || same_start(other, s)))
             segment_out(other);
         else
             at = &other->next;
@@ -129,6 +136,26 @@ struct fs_segment *fs_listing_covering(const struct fs_listing *l, const char *p
         if (fs_segment_trusted(s, now_ms, since_ms) && fs_segment_covers(s, position))
             return s;
     return NULL;
+}
+
+const char *fs_listing_page_start(const struct fs_listing *l, const char *position,
+                                  uint64_t before_ms)
+{
+    const struct fs_segment *before = NULL;
+
+    for (const struct fs_segment *s = l->segments; s; s = s->next) {
+        if (s->prefix)
+            continue;
+        if (fs_segment_covers(s, position)) {
+            if (s->begun_ms < before_ms)
+                return s->from_start ? "" : s->after;
+            continue;
+        }
+        if (s->last && strcmp(s->last, position) < 0 &&
+            (!before || strcmp(s->last, before->last) > 0))
+            before = s;
+    }
+    return before && before->begun_ms < before_ms ? before->last : NULL;
 }
 
 /* -- changes -- */

@@ -27,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FS_LISTING_NAMES_MAX   10000u  /* in the segments of one directory */
+#define FS_LISTING_NAMES_MAX   50000u  /* in the segments of one directory */
 #define FS_LISTINGS_NAMES_MAX  100000u /* in all */
 #define FS_LISTING_CHANGES_MAX 20000u  /* of one directory */
 
@@ -97,7 +97,11 @@ struct fs_listing {
 void fs_listing_init(struct fs_listing *l, struct fs_listings *all);
 void fs_listing_fini(struct fs_listing *l);
 
-/** fs_listing_install() - takes over a reference of @s; older segments inside its range go. */
+/**
+ * fs_listing_install() - takes over a reference of @s
+ *
+ * Older segments inside its range go, and those that begin where it does: it is the same page.
+ */
 void fs_listing_install(struct fs_listing *l, struct fs_segment *s);
 /** fs_listing_drop() - forget all segments. */
 void fs_listing_drop(struct fs_listing *l);
@@ -138,5 +142,14 @@ bool fs_segment_trusted(const struct fs_segment *s, uint64_t now_ms, uint64_t si
 /** fs_listing_covering() - the newest trusted segment that holds @position, or NULL. */
 struct fs_segment *fs_listing_covering(const struct fs_listing *l, const char *position,
                                        uint64_t now_ms, uint64_t since_ms);
+/**
+ * fs_listing_page_start() - where the page begins that held @position when it was read last
+ * @before_ms: only pages begun before it
+ *
+ * Return: the position it comes after, borrowed; "" the start; NULL: no such page. Between two
+ * pages it is the end of the first.
+ */
+const char *fs_listing_page_start(const struct fs_listing *l, const char *position,
+                                  uint64_t before_ms);
 
 #endif

@@ -32,7 +32,8 @@ struct step {
         *inode;    /* ANSWERED: what was found, or NULL; NEED_MARKER, NEED_LIST_OF_DIR: of which */
     bool optional; /* without it, defaults will do */
     uint64_t until_ms;
-    char *key;              /* NEED_HEAD; malloc'ed */
+    char *key;              /* NEED_HEAD: of the object; NEED_PAGE: after which name, NULL: just
+                               before this one; malloc'ed */
     struct fs_version seen; /* NEED_HEAD */
     bool has_seen;
 };
@@ -190,6 +191,20 @@ static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *
 
 /* -- unknown names -- */
 
+/* Names of a huge directory that come in any order (rm sorts by inode): page by page as it was read. */
+static bool page_again_locked(const struct fs_listing *l, const char *name,
+                              const struct fs_call *call, struct step *step)
+{
+    const char *after = fs_listing_page_start(l, name, call->begun_ms);
+
+    if (!after)
+        return false;
+    step->need = *after ? NEED_PAGE : NEED_START;
+    if (*after)
+        step->key = strdup(after); /* without memory: a page from the name on */
+    return true;
+}
+
 static void unknown_step_locked(struct fs *fs, struct fs_inode *parent, const char *name,
                                 const char *key, const struct fs_call *call, struct step *step)
 {
@@ -205,6 +220,8 @@ static void unknown_step_locked(struct fs *fs, struct fs_inode *parent, const ch
     }
     if (fs->config.attr_timeout_ms == 0)
         step->need = NEED_NAME; /* nothing is remembered: ask for no more than is wanted */
+    else if (listed && d->huge && missed && page_again_locked(&d->listing, name, call, step))
+        return;
     else if (listed && d->listed_ms >= call->begun_ms)
         step->need = missed && onwards ? NEED_PAGE : NEED_NAME;
     else if (listed ? !d->huge : missed || fs_attrs_get(&fs->tree.attrs, key) != NULL)
@@ -284,7 +301,8 @@ static int step_request(struct fs *fs, struct fs_inode *parent, const char *name
         return fs_fetch_start(fs, parent, call, err);
     case NEED_PAGE:
         fs_name_before(name, before);
-        return fs_fetch_page(fs, parent, before, NULL, call, NULL, NULL, err);
+        return fs_fetch_page(fs, parent, step->key ? step->key : before, NULL, call, NULL, NULL,
+                             err);
     case NEED_HEAD:
         r = fs_fetch_head(fs, parent, name, step->key, step->has_seen ? &step->seen : NULL, call,
                           err);

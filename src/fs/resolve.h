@@ -7,7 +7,8 @@
  *   3. the first unknown name in a directory: one LIST with the key as its prefix, which
  *      finds the object, the marker and the implied directory at once;
  *   4. the second one soon after: one LIST of the directory, 1000 keys; in a huge directory
- *      a page from that name on;
+ *      the page that held the name when it was read last, or a page from that name on when
+ *      the names come in order;
  *   5. attributes of what exists: from the attribute cache if it knows this version, else
  *      one HEAD, for a file that cannot be a symlink (FS_LINK_MAX) only when somebody wants
  *      them: unlink does not. A directory that the cache knows is listed instead: that tells its
