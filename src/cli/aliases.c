@@ -101,6 +101,11 @@ int cli_alias_translate(struct cli_alias *alias, struct ou_error *err)
         if (!rule->to)
             return 0;
         alias->name = rule->to;
+        /* ossfs keeps what was read there, too, as long as ensure_diskfree allows it. */
+        if (strcmp(rule->from, "use_cache") == 0) {
+            alias->also = "cache_size";
+            alias->also_value = "1P";
+        }
         if (rule->value)
             alias->value = rule->value;
         return rule->unit ? add_unit(alias, rule->unit, err) : 1;

@@ -8,8 +8,9 @@
 
 struct cli_alias {
     const char *name;
-    const char *value; /* NULL: none was given */
-    char text[32];     /* backs .value where it was converted */
+    const char *value;             /* NULL: none was given */
+    char text[32];                 /* backs .value where it was converted */
+    const char *also, *also_value; /* a second option that it stands for; NULL: none */
 };
 
 /**

@@ -99,6 +99,9 @@ static int unknown(const char *name, const char *source, struct ou_error *err)
                         source, name);
 }
 
+/* The source of what an alias stands for beside its own value: any that was given is better. */
+static const char by_alias[] = "an option of ossfs";
+
 int cli_options_set(struct cli_options *o, const char *name, const char *value, const char *source,
                     struct ou_error *err)
 {
@@ -117,10 +120,13 @@ int cli_options_set(struct cli_options *o, const char *name, const char *value, 
     id = find(alias.name);
     if (id < 0)
         return unknown(name, source, err);
-    if (o->value[id])
+    if (alias.also && (r = cli_options_set(o, alias.also, alias.also_value, by_alias, err)) < 0)
+        return r;
+    if (o->value[id] && (o->source[id] != by_alias || source == by_alias))
         return 0; /* a better source was first */
     if (!alias.value && specs[id].kind != CLI_FLAG)
         return ou_error_say(err, EINVAL, "%s: %s wants a value: %s=...", source, name, name);
+    free(o->value[id]);
     o->value[id] = strdup(alias.value ? alias.value : "on");
     if (!o->value[id])
         return ou_error_set(err, ENOMEM, "option %s", name);

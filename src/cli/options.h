@@ -62,6 +62,8 @@ enum cli_kind {
       "parts well behind a sequential writer go out before close")                                 \
     X(READ_MEMORY, "read_memory", CLI_SIZE, 8 << 20, UINT64_C(1) << 40, "128M", NULL,              \
       "read-ahead of all handles together")                                                        \
+    X(CACHE_SIZE, "cache_size", CLI_SIZE, 0, UINT64_MAX, "0", NULL,                                \
+      "most that the disk cache of what was read may take; 0: there is none")                      \
     X(CONFLICT, "conflict", CLI_CHOICE, 0, 0, "overwrite", "overwrite keep-both fail",             \
       "what to do when the object changed under a staged file")                                    \
     X(DRAIN, "drain", CLI_TEXT, 0, 0, "wait", NULL,                                                \

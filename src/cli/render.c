@@ -91,6 +91,19 @@ static void render_credentials(const struct ou_json *credentials, FILE *out)
                       text(credentials, "error"));
 }
 
+static void render_cache(const struct ou_json *cache, FILE *out)
+{
+    uint64_t hits = number(cache, "hits"), all = hits + number(cache, "misses");
+    char used[32], limit[32];
+
+    if (!number(cache, "limit"))
+        return;
+    cli_format_bytes(number(cache, "used"), used);
+    cli_format_bytes(number(cache, "limit"), limit);
+    (void)fprintf(out, "  cache %s of %s; %.0f%% of what was read came from it\n", used, limit,
+                  all ? 100.0 * (double)hits / (double)all : 0.0);
+}
+
 void cli_render_status(const struct ou_json *status, FILE *out)
 {
     const struct ou_json *pending = ou_json_get(status, "pending"),
@@ -108,6 +121,7 @@ void cli_render_status(const struct ou_json *status, FILE *out)
         out, "  pending %" PRIu64 " files (%s), %" PRIu64 " deletes; failed %" PRIu64 "\n",
         number(pending, "files"), waiting, number(pending, "deletes"), number(pending, "failed"));
     (void)fprintf(out, "  spool %s in %s\n", used, text(spool, "dir"));
+    render_cache(ou_json_get(status, "cache"), out);
     (void)fprintf(out,
                   "  sent %s, received %s in %" PRIu64 " requests; %" PRIu64 " repeated, %" PRIu64
                   " throttled\n",

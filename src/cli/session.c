@@ -268,6 +268,7 @@ void cli_spool_config(const struct cli_session *s, const char *dir, struct spool
     out->open_flush_ms = cli_number(o, CLI_OPT_OPEN_FLUSH);
     out->spool_size = cli_number(o, CLI_OPT_SPOOL_SIZE);
     out->spool_reserve = cli_number(o, CLI_OPT_SPOOL_RESERVE);
+    out->cache_size = cli_number(o, CLI_OPT_CACHE_SIZE);
     out->early = cli_flag(o, CLI_OPT_EARLY);
     out->delete_sync = cli_choice_is(o, CLI_OPT_DELETE, "sync");
     if (cli_choice_is(o, CLI_OPT_CONFLICT, "keep-both"))

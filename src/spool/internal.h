@@ -10,7 +10,7 @@
  *   spool.lock       the table of names, the list of uploads
  *   spool_deletes.lock
  *   spool_file.lock  the file's fields, for moments
- *   spool_timer.lock, spool_space.lock
+ *   spool_timer.lock, spool_space.lock, the read cache's lock
  * A file's `io` is held across bounded writes to the local disk and fdatasync, never across a
  * request. The engine's and the readers' locks come after all of these.
  */
@@ -34,6 +34,7 @@ enum {
     SPOOL_RANK_FILE = OU_RANK_SPOOL + 10,
     SPOOL_RANK_TIMER = OU_RANK_SPOOL + 20,
     SPOOL_RANK_SPACE = OU_RANK_SPOOL + 25,
+    SPOOL_RANK_CACHE = OU_RANK_SPOOL + 27,
     SPOOL_RANK_SLEEP = OU_RANK_SPOOL + 30
 };
 
@@ -43,6 +44,7 @@ enum {
 #define SPOOL_DELETES_NAME   "deletes.journal"
 #define SPOOL_SIDECAR_SUFFIX ".ckpt"
 
+struct spool_cache;
 struct spool_upload;
 
 /* When what is to be done for a file: a heap of due times (schedule.c). Holds references. */
@@ -99,6 +101,7 @@ struct spool {
     int dirfd, lock_fd;
     char boot[SPOOL_BOOT_SIZE];
     struct xfer_engine *engine;
+    struct spool_cache *cache; /* NULL: off */
     struct xfer_reader_pool *pool;
     struct ou_cancel *cancel; /* for the spool's own requests: triggered by spool_close() */
 
@@ -164,8 +167,21 @@ int spool_space_reserve(struct spool *spool, uint64_t size, struct ou_cancel *ca
                         struct ou_error *err);
 /** spool_space_settle() - @reserved were admitted; the files grew by @grown (may be negative). */
 void spool_space_settle(struct spool *spool, uint64_t reserved, int64_t grown);
+/**
+ * spool_space_left() - what is left for the cache of reads, which takes @cached bytes now
+ *
+ * Negative: so much it must give back. Without a reserve it leaves a little all the same.
+ */
+int64_t spool_space_left(struct spool *spool, uint64_t cached);
 void spool_space_numbers(struct spool *spool, uint64_t *used, uint64_t *disk_free,
                          unsigned *waiting);
+
+/* -- reading.c -- */
+/** spool_reading_open() - the pool that reads objects, with its cache. */
+int spool_reading_open(struct spool *spool, struct ou_error *err);
+void spool_reading_close(struct spool *spool);
+/** spool_cache_give_way() - a write of @size bytes comes: what was only read goes first. */
+void spool_cache_give_way(struct spool *spool, uint64_t size);
 
 /* -- deletes.c -- */
 int spool_deletes_open(struct spool *spool, struct ou_error *err);

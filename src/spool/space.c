@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
-#define LOOK_AGAIN_MS UINT64_C(500) /* somebody else may have made room on the disk */
+#define LOOK_AGAIN_MS UINT64_C(500)        /* somebody else may have made room on the disk */
+#define LEAVE_LEAST   (UINT64_C(32) << 20) /* what cached blocks leave free without a reserve */
 
 static uint64_t disk_free(const struct spool *spool)
 {
@@ -120,6 +121,7 @@ int spool_space_reserve(struct spool *spool, uint64_t size, struct ou_cancel *ca
     bool fits;
     int r;
 
+    spool_cache_give_way(spool, size);
     ou_mutex_lock(&s->lock);
     fits = !in_the_way_locked(spool, size);
     if (fits)
@@ -142,6 +144,34 @@ void spool_space_settle(struct spool *spool, uint64_t reserved, int64_t grown)
     s->locked.used = (uint64_t)((int64_t)s->locked.used + grown);
     if (reserved || grown < 0)
         (void)pthread_cond_broadcast(&s->freed);
+}
+
+/* @a - @b, as far as it can be told. */
+static int64_t difference(uint64_t a, uint64_t b)
+{
+    uint64_t d = a > b ? a - b : b - a;
+    int64_t capped = d < INT64_MAX ? (int64_t)d : INT64_MAX;
+
+    return a > b ? capped : -capped;
+}
+
+int64_t spool_space_left(struct spool *spool, uint64_t cached)
+{
+    const struct spool_config *c = &spool->config;
+    uint64_t leave = c->spool_reserve > LEAVE_LEAST ? c->spool_reserve : LEAVE_LEAST;
+    uint64_t on_disk = disk_free(spool);
+    int64_t left;
+
+    ou_lock_scope(&spool->space.lock);
+    left = difference(on_disk, spool->space.locked.reserved);
+    left = left > 0 ? difference((uint64_t)left, leave) : left;
+    if (c->spool_size) {
+        uint64_t taken = spool->space.locked.used + spool->space.locked.reserved + cached;
+        int64_t allowed = difference(c->spool_size, taken);
+
+        left = allowed < left ? allowed : left;
+    }
+    return left;
 }
 
 void spool_space_numbers(struct spool *spool, uint64_t *used, uint64_t *free_bytes,

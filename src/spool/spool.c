@@ -83,14 +83,12 @@ static int make_engine(struct spool *spool, struct ou_error *err)
     const struct xfer_engine_config engine = {.client = spool->client,
                                               .workers = spool->config.connections,
                                               .threads = spool->config.threads};
-    const struct xfer_reader_config reader = {.client = spool->client,
-                                              .memory = spool->config.read_memory};
     int r;
 
     spool->cancel = ou_cancel_new();
     if (!spool->cancel)
         return ou_error_set(err, ENOMEM, "open the spool");
-    r = xfer_reader_pool_new(&reader, &spool->pool, err);
+    r = spool_reading_open(spool, err);
     return r < 0 ? r : xfer_engine_new(&engine, &spool->engine, err);
 }
 
@@ -188,8 +186,7 @@ void spool_close(struct spool *spool)
     free_files(spool);
     if (spool->deletes.locked.journal.fd >= 0)
         spool_deletes_close(spool);
-    if (spool->pool)
-        xfer_reader_pool_free(spool->pool);
+    spool_reading_close(spool);
     ou_cancel_unref(spool->cancel);
     if (spool->lock_fd >= 0)
         (void)close(spool->lock_fd);
@@ -215,11 +212,6 @@ void spool_close(struct spool *spool)
 const char *spool_dir(const struct spool *spool)
 {
     return spool->dir;
-}
-
-struct xfer_reader_pool *spool_reader_pool(struct spool *spool)
-{
-    return spool->pool;
 }
 
 uint64_t spool_next_seq(struct spool *spool)

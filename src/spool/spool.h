@@ -58,6 +58,7 @@ struct spool_config { /* strings are copied */
     uint64_t open_flush_ms; /* 0: 30 s */
     uint64_t spool_size;    /* 0: unlimited */
     uint64_t spool_reserve; /* bytes left free on the disk */
+    uint64_t cache_size;    /* most that the cache of reads may take on disk; 0: there is none */
     bool early;
     bool delete_sync;
     enum spool_conflict conflict;

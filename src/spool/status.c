@@ -1,6 +1,8 @@
 /*
- * What the spool says of itself, as members of a JSON object: pending, uploads, failed, spool.
+ * What the spool says of itself, as members of a JSON object: pending, uploads, failed,
+ * spool, cache.
  */
+#include "spool/cache.h"
 #include "spool/file.h"
 
 #include "base/clock.h"
@@ -120,6 +122,17 @@ static void put_files(struct spool *spool, struct ou_buf *json, bool failed)
     ou_buf_adds(json, "]");
 }
 
+static void put_cache(struct spool *spool, struct ou_buf *json)
+{
+    struct spool_cache_numbers n;
+
+    spool_cache_numbers(spool->cache, &n);
+    ou_buf_addf(json,
+                ",\"cache\":{\"used\":%" PRIu64 ",\"limit\":%" PRIu64 ",\"files\":%" PRIu64
+                ",\"hits\":%" PRIu64 ",\"misses\":%" PRIu64 ",\"damaged\":%" PRIu64 "}",
+                n.used, n.limit, n.files, n.hits, n.misses, n.damaged);
+}
+
 void spool_status(struct spool *spool, struct ou_buf *json)
 {
     uint64_t used, disk_free;
@@ -137,4 +150,5 @@ void spool_status(struct spool *spool, struct ou_buf *json)
                 "\"damaged\":%zu}",
                 used, spool->config.spool_size, disk_free, spool->config.spool_reserve, waiting,
                 spool->locked.orphans, spool->locked.damaged);
+    put_cache(spool, json);
 }
