@@ -263,11 +263,6 @@ int cli_daemon_start(struct cli_session *session, const char *mountpoint,
         return r;
     }
     d->signals_started = true;
-    if (cli_flag(&session->options, CLI_OPT_NO_VERIFY))
-        ou_log_write(OU_LOG_CLI, OU_LOG_WARN,
-                     "no_verify: the server's certificate is not "
-                     "verified; anybody in between can read and change "
-                     "what is sent");
     spool_start(d->spool);
     ou_log_info(OU_LOG_CLI, "mounted bucket=%s prefix=\"%s\" mountpoint=%s spool=%s",
                 session->bucket, session->prefix, mountpoint, spool_dir(d->spool));

@@ -1,5 +1,6 @@
 /*
- * ossfs-up: a word that is a command, else a mount.
+ * ossfs-up: a word that is a command, else a mount. Called as mount.SOMETHING it is a helper of
+ * mount(8), and no word is a command.
  */
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -17,8 +18,11 @@ static const char usage[] =
     "  ossfs-up sync PATH [--timeout S]                               wait until it is in the "
     "bucket\n"
     "  ossfs-up spool list|resume|export|discard                      look into a spool\n"
-    "  ossfs-up gc BUCKET[/PREFIX] [--older-than 7d] [--abort]        uploads nobody will finish\n"
-    "  ossfs-up --help | --version\n"
+    "  ossfs-up gc BUCKET[:PREFIX] [--older-than 7d] [--list]         abort uploads nobody will "
+    "finish\n"
+    "  ossfs-up --help | --version\n";
+
+static const char more[] =
     "\n"
     "  -f   stay in the foreground     -d   in the foreground, with a debug log\n"
     "\n"
@@ -36,12 +40,16 @@ static const struct {
 int main(int argc, char **argv)
 {
     cli_harden();
+    if (argc > 0 && cli_is_mount_helper(argv[0]))
+        return cli_mount(argc, argv);
     if (argc < 2) {
         (void)fputs(usage, stderr);
+        (void)fputs("\nossfs-up --help lists the options, ossfs-up(1) explains them.\n", stderr);
         return CLI_EXIT_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         (void)fputs(usage, stdout);
+        (void)fputs(more, stdout);
         cli_options_help(stdout);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     }

@@ -17,6 +17,7 @@
 #include "cli/background.h"
 #include "cli/daemon.h"
 #include "cli/session.h"
+#include "cli/told.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,47 +30,81 @@ struct arguments {
     const char *bucket; /* NULL: not given */
     const char *mountpoint;
     bool foreground, debug;
+    bool fake;          /* mount -f: as if, but do not */
+    const char **lists; /* of -o, in their order; borrowed words */
+    size_t list_count;
 };
 
-/* -o a -o b are one list; options of mount(8) helpers (-n -s -v -w -r) are taken. */
-static int parse_arguments(int argc, char **argv, struct arguments *args,
-                           struct cli_options *options, struct ou_error *err)
+bool cli_is_mount_helper(const char *program)
+{
+    const char *slash = strrchr(program, '/');
+
+    return strncmp(slash ? slash + 1 : program, "mount.", 6) == 0;
+}
+
+/* mount(8) calls helpers with -n -s -v -w -r -f (fake!) -t TYPE -N NAMESPACE. */
+static int parse_word(int argc, char **argv, int *i, struct arguments *args, struct ou_error *err)
+{
+    bool helper = cli_is_mount_helper(argv[0]);
+    const char *a = argv[*i];
+
+    if (strcmp(a, "-f") == 0 && helper)
+        args->fake = true;
+    else if (strcmp(a, "-f") == 0)
+        args->foreground = true;
+    else if (strcmp(a, "-d") == 0)
+        args->foreground = args->debug = true;
+    else if (strcmp(a, "-r") == 0)
+        args->lists[args->list_count++] = "ro";
+    else if (strncmp(a, "-o", 2) == 0 && (a[2] || *i + 1 < argc))
+        args->lists[args->list_count++] = a[2] ? a + 2 : argv[++*i];
+    else if (strcmp(a, "-o") == 0)
+        return ou_error_say(err, EINVAL, "-o wants options: -o name=value,name=value");
+    else if (helper && (strcmp(a, "-t") == 0 || strcmp(a, "-N") == 0) && *i + 1 < argc)
+        ++*i;
+    else if (strcmp(a, "-n") != 0 && strcmp(a, "-s") != 0 && strcmp(a, "-v") != 0 &&
+             strcmp(a, "-w") != 0)
+        return ou_error_say(err, EINVAL, "%s: no such option; ossfs-up --help lists them", a);
+    return 0;
+}
+
+static int parse_arguments(int argc, char **argv, struct arguments *args, struct ou_error *err)
 {
     const char *words[2];
-    int count = 0, r = 0;
+    int count = 0;
 
-    for (int i = 1; i < argc && r == 0; i++) {
-        const char *a = argv[i];
+    args->lists = calloc((size_t)argc + 1, sizeof(*args->lists));
+    if (!args->lists)
+        return ou_error_set(err, ENOMEM, "arguments");
+    for (int i = 1; i < argc; i++) {
+        if (argv[i][0] == '-' && argv[i][1]) {
+            int r = parse_word(argc, argv, &i, args, err);
 
-        if (strcmp(a, "-f") == 0) {
-            args->foreground = true;
-        } else if (strcmp(a, "-d") == 0) {
-            args->foreground = args->debug = true;
-        } else if (strcmp(a, "-r") == 0) {
-            r = cli_options_o(options, "ro", err);
-        } else if (strcmp(a, "-n") == 0 || strcmp(a, "-s") == 0 || strcmp(a, "-v") == 0 ||
-                   strcmp(a, "-w") == 0) {
-            continue;
-        } else if (strncmp(a, "-o", 2) == 0) {
-            const char *list = a[2] ? a + 2 : (i + 1 < argc ? argv[++i] : "");
-
-            r = cli_options_o(options, list, err);
-        } else if (a[0] == '-' && a[1]) {
-            return ou_error_say(err, EINVAL, "%s: no such option; ossfs-up --help lists them", a);
+            if (r < 0)
+                return r;
         } else if (count == 2) {
             return ou_error_say(err, EINVAL,
-                                "\"%s\": one word too many; give BUCKET and MOUNTPOINT", a);
+                                "\"%s\": one word too many; give BUCKET and MOUNTPOINT", argv[i]);
         } else {
-            words[count++] = a;
+            words[count++] = argv[i];
         }
     }
-    if (r < 0)
-        return r;
     if (count == 0)
         return ou_error_say(err, EINVAL, "no mountpoint was given; ossfs-up --help shows how");
     args->mountpoint = words[count - 1];
     args->bucket = count == 2 ? words[0] : NULL;
     return 0;
+}
+
+/* The last -o wins, and what is taken first stays: so from the end. */
+static int take_lists(const struct arguments *args, struct cli_options *options,
+                      struct ou_error *err)
+{
+    int r = 0;
+
+    for (size_t i = args->list_count; i > 0 && r == 0; i--)
+        r = cli_options_o(options, args->lists[i - 1], err);
+    return r;
 }
 
 static int check_mountpoint(const char *path, char **resolved, struct ou_error *err)
@@ -157,8 +192,11 @@ int cli_mount(int argc, char **argv)
     ou_autofree char *mountpoint = NULL;
     struct arguments args = {.mountpoint = ""};
     struct ou_error err;
-    int r = parse_arguments(argc, argv, &args, &session.options, &err);
+    int r = parse_arguments(argc, argv, &args, &err);
 
+    if (r == 0)
+        r = take_lists(&args, &session.options, &err);
+    free(args.lists);
     if (r == 0)
         r = check_mountpoint(args.mountpoint, &mountpoint, &err);
     if (r == 0 && mountpoint)
@@ -169,5 +207,12 @@ int cli_mount(int argc, char **argv)
         cli_say(&err);
         return r == -EINVAL ? CLI_EXIT_USAGE : EXIT_FAILURE;
     }
+    if (args.fake)
+        return EXIT_SUCCESS;
+    cli_tell_options(&session, args.bucket);
+    if (!args.foreground && cli_flag(&session.options, CLI_OPT_NO_VERIFY)) /* the log has it, too */
+        (void)fputs("ossfs-up: no_verify: the server's certificate is not verified; anybody on the "
+                    "way can read and change everything\n",
+                    stderr);
     return run(&session, &args, mountpoint);
 }

@@ -45,7 +45,7 @@ static int show_one(void *ctx, const char *mountpoint, struct ou_error *err)
     int r = ask(mountpoint, "{\"command\":\"status\"}", &text, &reply, err);
 
     if (r < 0)
-        return ou_error_prefix(err, "status of %s", mountpoint);
+        return r;
     if (run->json)
         (void)fputs(ou_buf_str(&text), stdout);
     else
