@@ -104,7 +104,7 @@ int cli_alias_translate(struct cli_alias *alias, struct ou_error *err)
         /* ossfs keeps what was read there, too, as long as ensure_diskfree allows it. */
         if (strcmp(rule->from, "use_cache") == 0) {
             alias->also = "cache_size";
-            alias->also_value = "1P";
+            alias->also_value = "1024T";
         }
         if (rule->value)
             alias->value = rule->value;
