@@ -1,7 +1,10 @@
 /*
  * gc: multipart uploads that nobody will finish cost storage for ever. Only what
- * is older than --older-than is touched, and never an upload id that a sidecar in
- * a spool of this machine still owns.
+ * is older than --older-than is touched, and never an upload id that a spool of this machine or a
+ * checkpoint of `put` still owns.
+ *
+ * What is owned is collected after a page was listed: what is on the page and was not owned then,
+ * belongs to nobody, or was begun this very moment and begins anew.
  */
 #include "cli/commands.h"
 
@@ -22,10 +25,13 @@
 
 struct gc {
     struct cli_session session;
-    struct cli_owned owned;
+    char *spool, *registry;
+    char **checkpoint_dirs; /* borrowed from argv */
+    size_t checkpoint_dir_count;
+    struct cli_owned owned; /* as of the page that is looked through */
     uint64_t older_than_ms;
     bool list_only;
-    size_t found, aborted, failed;
+    size_t found, failed;
 };
 
 static int parse(int argc, char **argv, struct gc *gc, const char **target, struct ou_error *err)
@@ -33,11 +39,18 @@ static int parse(int argc, char **argv, struct gc *gc, const char **target, stru
     const char *age = DEFAULT_AGE;
     int r = 0;
 
+    gc->checkpoint_dirs = calloc((size_t)argc, sizeof(*gc->checkpoint_dirs));
+    if (!gc->checkpoint_dirs)
+        return ou_error_set(err, ENOMEM, "gc");
     for (int i = 1; i < argc && r == 0; i++) {
         if (strcmp(argv[i], "--older-than") == 0 && i + 1 < argc)
             age = argv[++i];
         else if (strncmp(argv[i], "--older-than=", 13) == 0)
             age = argv[i] + 13;
+        else if (strcmp(argv[i], "--checkpoint-dir") == 0 && i + 1 < argc)
+            gc->checkpoint_dirs[gc->checkpoint_dir_count++] = argv[++i];
+        else if (strncmp(argv[i], "--checkpoint-dir=", 17) == 0)
+            gc->checkpoint_dirs[gc->checkpoint_dir_count++] = argv[i] + 17;
         else if (strcmp(argv[i], "--list") == 0)
             gc->list_only = true;
         else if (strcmp(argv[i], "-o") == 0 && i + 1 < argc)
@@ -47,19 +60,32 @@ static int parse(int argc, char **argv, struct gc *gc, const char **target, stru
         else
             return ou_error_say(err, EINVAL,
                                 "%s: usage: ossfs-up gc BUCKET[:PREFIX] [--older-than 7d] "
-                                "[--list] [-o OPTIONS]",
+                                "[--list] [--checkpoint-dir DIR]... [-o OPTIONS]",
                                 argv[i]);
     }
     return r == 0 ? ou_parse_duration(age, &gc->older_than_ms, err) : r;
 }
 
+/* By the server's clock: ours may be days wrong. */
+static time_t age_of(struct gc *gc, const struct oss_upload_entry *upload)
+{
+    struct oss_client_stats stats = {0};
+
+    oss_client_stats(gc->session.client, &stats);
+    return ou_wall().tv_sec + (time_t)stats.clock_offset_s - upload->initiated.tv_sec;
+}
+
+static bool is_old(struct gc *gc, const struct oss_upload_entry *upload)
+{
+    return age_of(gc, upload) >= (time_t)(gc->older_than_ms / 1000);
+}
+
 static void handle(struct gc *gc, const struct oss_upload_entry *upload)
 {
-    time_t age = ou_wall().tv_sec - upload->initiated.tv_sec;
     const char *verb = gc->list_only ? "unfinished" : "aborted";
-    struct ou_error err;
+    struct ou_error err = OU_ERROR_INIT;
 
-    if (age < (time_t)(gc->older_than_ms / 1000) || cli_owned_has(&gc->owned, upload->upload_id))
+    if (!is_old(gc, upload) || cli_owned_has(&gc->owned, upload->upload_id))
         return;
     gc->found++;
     if (!gc->list_only &&
@@ -69,9 +95,36 @@ static void handle(struct gc *gc, const struct oss_upload_entry *upload)
         gc->failed++;
         return;
     }
-    gc->aborted += !gc->list_only;
     (void)printf("%s %s %s (%lld hours old)\n", verb, upload->upload_id, upload->key,
-                 (long long)age / 3600);
+                 (long long)age_of(gc, upload) / 3600);
+}
+
+static int collect(struct gc *gc, struct ou_error *err)
+{
+    int r;
+
+    cli_owned_fini(&gc->owned);
+    r = cli_owned_spools(gc->spool, &gc->owned, err);
+    if (r == 0)
+        r = cli_owned_registry(gc->registry, &gc->owned, err);
+    for (size_t i = 0; r == 0 && i < gc->checkpoint_dir_count; i++)
+        r = cli_owned_directory(gc->checkpoint_dirs[i], &gc->owned, err);
+    return r;
+}
+
+static int look_through(struct gc *gc, const struct oss_upload_list *page, struct ou_error *err)
+{
+    size_t old = 0;
+    int r;
+
+    for (size_t i = 0; i < page->count; i++)
+        old += is_old(gc, &page->uploads[i]);
+    if (old == 0)
+        return 0;
+    r = collect(gc, err);
+    for (size_t i = 0; r == 0 && i < page->count; i++)
+        handle(gc, &page->uploads[i]);
+    return r;
 }
 
 static int sweep(struct gc *gc, struct ou_error *err)
@@ -85,8 +138,7 @@ static int sweep(struct gc *gc, struct ou_error *err)
 
         if (r < 0)
             return r;
-        for (size_t i = 0; i < page.count; i++)
-            handle(gc, &page.uploads[i]);
+        r = look_through(gc, &page, err);
         more = page.truncated;
         free(key);
         free(id);
@@ -94,6 +146,8 @@ static int sweep(struct gc *gc, struct ou_error *err)
         id = page.next_upload_id;
         page.next_key = page.next_upload_id = NULL;
         oss_upload_list_fini(&page);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -101,7 +155,6 @@ static int sweep(struct gc *gc, struct ou_error *err)
 static int run(struct gc *gc, const char *target, struct ou_error *err)
 {
     struct cli_session *s = &gc->session;
-    ou_autofree char *spool = NULL;
     int r = cli_options_environment(&s->options, err);
 
     if (r == 0)
@@ -114,10 +167,11 @@ static int run(struct gc *gc, const char *target, struct ou_error *err)
         r = cli_session_connect(s, err);
     if (r < 0)
         return r;
-    spool = cli_spool_dir(&s->options);
-    if (!spool)
-        return ou_error_set(err, ENOMEM, "spool");
-    r = cli_owned_collect(spool, &gc->owned, err);
+    gc->spool = cli_spool_dir(&s->options);
+    gc->registry = cli_registry_dir();
+    if (!gc->spool || !gc->registry)
+        return ou_error_set(err, ENOMEM, "gc");
+    r = collect(gc, err); /* what cannot be read is told before anything is asked */
     return r < 0 ? r : sweep(gc, err);
 }
 
@@ -125,7 +179,7 @@ int cli_gc(int argc, char **argv)
 {
     struct gc gc = {0};
     const char *target = NULL;
-    struct ou_error err;
+    struct ou_error err = OU_ERROR_INIT;
     int r = parse(argc, argv, &gc, &target, &err);
     bool usage = r < 0;
 
@@ -137,6 +191,9 @@ int cli_gc(int argc, char **argv)
         (void)puts("no unfinished upload is that old");
     cli_owned_fini(&gc.owned);
     cli_session_fini(&gc.session);
+    free(gc.checkpoint_dirs);
+    free(gc.spool);
+    free(gc.registry);
     if (usage)
         return CLI_EXIT_USAGE;
     return r < 0 || gc.failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/owned.h"
 #include "cli/put_job.h"
 #include "cli/put_progress.h"
 #include "cli/render.h"
@@ -78,6 +79,9 @@ static int take_options(struct cli_put *put, struct ou_error *err)
         *colon = '\0';
         r = copy_text(&put->sse_key_id, colon + 1, err);
     }
+    put->registry = cli_registry_dir();
+    if (r == 0 && !put->registry)
+        r = ou_error_set(err, ENOMEM, "put");
     if (cli_given(o, CLI_OPT_PART_SIZE))
         put->part_size = cli_number(o, CLI_OPT_PART_SIZE);
     return r;
@@ -138,6 +142,7 @@ static void put_fini(struct cli_put *put)
     free(put->storage_class);
     free(put->sse);
     free(put->sse_key_id);
+    free(put->registry);
     (void)pthread_cond_destroy(&put->wake);
     ou_mutex_fini(&put->lock);
 }

@@ -170,6 +170,7 @@ static int start(struct cli_put_job *job, struct ou_error *err)
         .key = job->source.key,
         .part_size = put->part_size,
         .checkpoint_dir = put->args.checkpoint_dir,
+        .registry = put->registry,
         .headers = &job->headers.headers,
         .deadline_ms = cli_number(&put->session.options, CLI_OPT_REQUEST_TIMEOUT),
         .cancel = cli_interrupt_cancel(put->interrupt),

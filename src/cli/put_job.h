@@ -21,6 +21,7 @@ struct cli_put {
     struct cli_interrupt *interrupt;
     uint64_t part_size;                     /* 0: not given */
     char *storage_class, *sse, *sse_key_id; /* NULL: the bucket's */
+    char *registry;                         /* where checkpoints are noted, for gc */
 
     struct ou_mutex lock; /* rank OU_RANK_CLI */
     pthread_cond_t wake;  /* .news */

@@ -130,16 +130,43 @@ static int replay_line(const struct ou_json *line, void *ctx, struct ou_error *e
     return xfer_checkpoint_apply(ctx, line, err);
 }
 
-static int replay(struct xfer_checkpoint *cp, struct ou_error *err)
+/* Return: what ou_journal_open() says; -EPROTO: another version wrote it. On failure nothing is open. */
+static int read_lines(struct ou_journal *journal, int dirfd, const char *name,
+                      struct xfer_checkpoint_state *state, struct ou_error *err)
 {
-    int r = ou_journal_open(&cp->locked.journal, cp->dirfd, cp->name, false, replay_line,
-                            &cp->state, err);
+    int r = ou_journal_open(journal, dirfd, name, false, replay_line, state, err);
 
     if (r == -EPROTO || r == -EBADMSG)
         return ou_error_say(err, EPROTO,
                             "checkpoint %s was written by another version of ossfs-up: finish the "
                             "upload with that one, or remove the file to start anew",
-                            cp->name);
+                            name);
+    return r;
+}
+
+static int replay(struct xfer_checkpoint *cp, struct ou_error *err)
+{
+    return read_lines(&cp->locked.journal, cp->dirfd, cp->name, &cp->state, err);
+}
+
+int xfer_checkpoint_upload_id(const char *path, char upload_id[OSS_UPLOAD_ID_SIZE],
+                              struct ou_error *err)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    struct xfer_checkpoint_state state = {0};
+    struct ou_journal journal;
+    ou_autofree char *dir = strndup(slash ? path : ".", slash ? (size_t)(name - path) : 1);
+    ou_autoclose int dirfd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int r;
+
+    if (dirfd < 0)
+        return ou_error_set(err, dir ? errno : ENOMEM, "checkpoint %s", path);
+    r = read_lines(&journal, dirfd, name, &state, err);
+    if (r == 0) {
+        ou_journal_close(&journal);
+        (void)snprintf(upload_id, OSS_UPLOAD_ID_SIZE, "%s", state.upload_id);
+    }
+    xfer_checkpoint_state_fini(&state);
     return r;
 }
 

@@ -105,6 +105,15 @@ int xfer_checkpoint_open(struct xfer_checkpoint *cp, int dirfd, const char *name
                          struct ou_error *err);
 void xfer_checkpoint_close(struct xfer_checkpoint *cp); /* zeroed memory is fine */
 
+/**
+ * xfer_checkpoint_upload_id() - the upload that the checkpoint @path owns; "": none
+ *
+ * Without its lock: another process may be at it. Return: 0; -ENOENT; -EPROTO: of a format that we do
+ * not know; or a negative errno.
+ */
+int xfer_checkpoint_upload_id(const char *path, char upload_id[OSS_UPLOAD_ID_SIZE],
+                              struct ou_error *err);
+
 /** xfer_checkpoint_same_target() - the record's source and target are those of @now. */
 bool xfer_checkpoint_same_target(const struct xfer_checkpoint_state *state,
                                  const struct xfer_checkpoint_header *now);

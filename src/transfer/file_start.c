@@ -217,6 +217,7 @@ static int prepare(struct xfer_file *f, const struct xfer_file_spec *spec,
         r = need_checkpoint(f, spec, err);
         if (r < 0)
             return r;
+        xfer_file_note_checkpoint(f, spec);
         why = xfer_checkpoint_differs(&f->checkpoint.state, &header);
         if (!why) {
             resume_from(f, resume);
@@ -227,7 +228,7 @@ static int prepare(struct xfer_file *f, const struct xfer_file_spec *spec,
     if (r < 0)
         return r;
     if (!f->multipart)
-        return xfer_checkpoint_remove(&f->checkpoint, err);
+        return xfer_file_remove_checkpoint(f, err);
     return xfer_checkpoint_begin(&f->checkpoint, &header, err);
 }
 

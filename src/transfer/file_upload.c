@@ -7,10 +7,12 @@
  */
 #include "transfer/file_upload_internal.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "transfer/engine_internal.h"
+#include "transfer/registry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -180,11 +182,50 @@ static void leave_nothing(struct xfer_file *f)
                     f->key, upload_id);
 }
 
+static int find_place(struct xfer_file *f, const struct xfer_file_spec *spec, struct ou_error *err)
+{
+    ou_autofree char *dir = spec->checkpoint_dir ? realpath(spec->checkpoint_dir, NULL) : NULL;
+    int r;
+
+    if (spec->checkpoint_dir && !dir)
+        return ou_error_set(err, errno, "%s", spec->checkpoint_dir);
+    if (dir)
+        r = asprintf(&f->place, "%s/%s", dir, f->checkpoint.name);
+    else
+        r = asprintf(&f->place, "%.*s/%s", (int)(strrchr(f->path, '/') - f->path), f->path,
+                     f->checkpoint.name);
+    if (r < 0)
+        f->place = NULL;
+    f->registry = strdup(spec->registry);
+    return f->place && f->registry ? 0 : ou_error_set(err, ENOMEM, "%s", f->name);
+}
+
+/* A home that cannot be written to is no reason not to upload: gc goes by the age, too. */
+void xfer_file_note_checkpoint(struct xfer_file *f, const struct xfer_file_spec *spec)
+{
+    struct ou_error err = OU_ERROR_INIT;
+
+    if (!spec->registry || f->place)
+        return;
+    if (find_place(f, spec, &err) < 0 || xfer_registry_add(f->registry, f->place, &err) < 0)
+        ou_log_info(OU_LOG_XFER, "gc will not know of this upload file=%s error=\"%s\"", f->name,
+                    err.message);
+}
+
+int xfer_file_remove_checkpoint(struct xfer_file *f, struct ou_error *err)
+{
+    int r = xfer_checkpoint_remove(&f->checkpoint, err);
+
+    if (r == 0 && f->place && f->registry)
+        xfer_registry_remove(f->registry, f->place);
+    return r;
+}
+
 static void remove_checkpoint(struct xfer_file *f)
 {
     struct ou_error err = OU_ERROR_INIT;
 
-    if (xfer_checkpoint_remove(&f->checkpoint, &err) < 0)
+    if (xfer_file_remove_checkpoint(f, &err) < 0)
         ou_log_warn(OU_LOG_XFER, &err, "checkpoint is left behind file=%s", f->name);
 }
 
@@ -256,5 +297,7 @@ void xfer_file_free(struct xfer_file *f)
     free(f->key);
     free(f->name);
     free(f->path);
+    free(f->registry);
+    free(f->place);
     free(f);
 }

@@ -54,8 +54,9 @@ struct xfer_file_spec {
     const char *path; /* a regular file; NULL: the file open as .fd, without a checkpoint */
     int fd;           /* taken by xfer_file_start(), also on failure; -1 with .path */
     const char *key;
-    uint64_t part_size;                       /* 0: the recorded one, else 8 MiB */
-    const char *checkpoint_dir;               /* must exist; NULL: the file's own directory */
+    uint64_t part_size;         /* 0: the recorded one, else 8 MiB */
+    const char *checkpoint_dir; /* must exist; NULL: the file's own directory */
+    const char *registry; /* where gc looks for checkpoints (transfer/registry.h); NULL: none */
     const struct oss_object_headers *headers; /* borrowed until the end */
     uint64_t deadline_ms;     /* without any success for so long: give up; 0: 60 s */
     struct ou_cancel *cancel; /* breaks xfer_file_start() off; NULL: none */

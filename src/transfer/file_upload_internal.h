@@ -17,8 +17,9 @@ struct xfer_file {
     struct oss_client *client;
     struct oss_object_headers headers; /* what it points to is the owner's */
     char *key;
-    char *name; /* the file, for messages */
-    char *path; /* its real path; NULL: no name, no checkpoint */
+    char *name;             /* the file, for messages */
+    char *path;             /* its real path; NULL: no name, no checkpoint */
+    char *registry, *place; /* where the checkpoint's path is noted, and that path; NULL: nowhere */
     int fd;
     int dirfd; /* of the checkpoint; -1: none */
     struct xfer_identity identity;
@@ -44,6 +45,10 @@ struct xfer_file {
 /** xfer_file_abort() - an upload id that nobody needs any more; best effort. Return: 0, negative errno. */
 int xfer_file_abort(struct xfer_file *file, const char *upload_id, struct ou_cancel *cancel,
                     struct ou_error *err);
+/** xfer_file_note_checkpoint() - tell the registry, if one is wanted, where the open checkpoint lies */
+void xfer_file_note_checkpoint(struct xfer_file *file, const struct xfer_file_spec *spec);
+/** xfer_file_remove_checkpoint() - and what the registry knows of it */
+int xfer_file_remove_checkpoint(struct xfer_file *file, struct ou_error *err);
 extern const struct xfer_upload_ops xfer_file_upload_ops;
 
 #endif

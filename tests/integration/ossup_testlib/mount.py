@@ -81,6 +81,7 @@ class Mount:
             **inherited,
             **self.build.sanitizer_env(),
             "HOME": str(self.cwd),
+            "XDG_STATE_HOME": str(self.cwd / "state"),
             "OSS_ACCESS_KEY_ID": KEY_ID,
             "OSS_ACCESS_KEY_SECRET": SECRET,
             **self.env,

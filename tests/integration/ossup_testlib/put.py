@@ -20,6 +20,7 @@ class Put:
             **inherited,
             **self.build.sanitizer_env(),
             "HOME": str(self.home),
+            "XDG_STATE_HOME": str(self.home / "state"),
             "OSS_ENDPOINT": self.server.endpoint,
             "OSS_REGION": REGION,
             "OSS_ACCESS_KEY_ID": KEY_ID,
@@ -57,6 +58,12 @@ class Put:
             check=False,
             **(options if "input" in options else {"stdin": subprocess.DEVNULL, **options}),
         )
+
+    def command_run(self, *words):
+        """Another command than put, finished, in the same surroundings."""
+        return subprocess.run([str(self.build.program), *map(str, words)], env=self.environment(),
+                              cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE,
+                              check=False, stdin=subprocess.DEVNULL)
 
     def ok(self, *words, **options):
         done = self.run(*words, **options)
