@@ -419,3 +419,25 @@ def test_part_size_grows_so_that_10000_parts_do(put, server, bucket, folder):
     if not put.build.sanitizer:  # else memory is not what it is for users
         assert 0 < peak < 32 * MB
     assert_nothing_left(bucket, folder)
+
+
+@pytest.mark.limit(300)
+def test_small_files_do_not_wait_for_a_big_one(put, server, bucket, folder):
+    """The big one comes first, on a line on which it takes seconds."""
+    count, size = 1000, 256 * MB
+    (folder / "d").mkdir()
+    big = folder / "d" / "big"
+    with open(big, "wb") as file:
+        file.truncate(size)
+    small = [folder / "d" / f"small{n}" for n in range(count)]
+    for path in small:
+        path.write_bytes(path.name.encode() * 1000)
+    server.option(no_md5=True, bandwidth_up=48 * MB)
+    done = put.run(big, *small, "oss://bucket/d/")
+    assert done.returncode == 0, done.stderr
+    log = server.requests("PutObject", "CompleteMultipartUpload")
+    assert [e["operation"] for e in log] == ["PutObject"] * count + ["CompleteMultipartUpload"]
+    assert len(server.requests("UploadPart")) == size // (8 * MB)
+    listed = bucket.list()
+    assert len(listed) == count + 1 and listed["d/big"][0] == size
+    assert_nothing_left(bucket, folder / "d")
