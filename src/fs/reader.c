@@ -44,75 +44,72 @@ void fs_reader_drop(struct fs *fs, struct fs_reader *r)
     reader_free(r);
 }
 
-static int reader_new_locked(struct fs *fs, const struct fs_inode *inode, struct fs_reader **out,
-                             struct ou_error *err)
+/* NULL: @err tells why. */
+static struct fs_reader *reader_new_locked(struct fs *fs, const struct fs_inode *inode,
+                                           struct ou_error *err)
 {
     ou_autofree char *key = inode->doomed ? strdup(inode->doomed) : NULL;
     struct fs_reader *r;
-    int e = 0;
 
-    if (inode->doomed && !key)
-        return ou_error_set(err, ENOMEM, "read");
-    if (!key)
-        e = fs_inode_key(&fs->tree, inode, &key, err);
-    if (e < 0)
-        return inode->handles ? ou_error_set(err, ESTALE, "the object is gone") : e;
-    if (!inode->has_remote)
-        return ou_error_set(err, EIO, "%s: nothing to read", key);
+    if (inode->doomed && !key) {
+        (void)ou_error_set(err, ENOMEM, "read");
+        return NULL;
+    }
+    if (!key && fs_inode_key(&fs->tree, inode, &key, err) < 0) {
+        if (inode->handles)
+            (void)ou_error_set(err, ESTALE, "the object is gone");
+        return NULL;
+    }
+    if (!inode->has_remote) {
+        (void)ou_error_set(err, EIO, "%s: nothing to read", key);
+        return NULL;
+    }
     r = calloc(1, sizeof(*r));
-    if (!r)
-        return ou_error_set(err, ENOMEM, "read %s", key);
-    e = xfer_reader_new(spool_reader_pool(fs->spool), key, inode->remote.etag, inode->remote.size,
-                        &r->reader, err);
-    if (e < 0) {
+    if (!r) {
+        (void)ou_error_set(err, ENOMEM, "read %s", key);
+        return NULL;
+    }
+    if (xfer_reader_new(spool_reader_pool(fs->spool), key, inode->remote.etag, inode->remote.size,
+                        &r->reader, err) < 0) {
         free(r);
-        return e;
+        return NULL;
     }
     r->version = inode->own_changes;
     r->refs = 1;
-    *out = r;
-    return 0;
+    return r;
 }
 
 /* The right reader for this moment, with a reference for the caller; @stale is to be freed. */
-static int take_locked(struct fs *fs, struct fs_handle *h, struct fs_reader **out,
-                       struct fs_reader **stale, struct ou_error *err)
+static struct fs_reader *take_locked(struct fs *fs, struct fs_handle *h, struct fs_reader **stale,
+                                     struct ou_error *err)
 {
-    struct fs_reader *reader = h->reader;
-    int r;
-
-    if (reader && reader->version != h->inode->own_changes) {
-        *stale = unref_locked(reader);
-        reader = h->reader = NULL;
+    if (h->reader && h->reader->version != h->inode->own_changes) {
+        *stale = unref_locked(h->reader);
+        h->reader = NULL;
     }
-    if (!reader) {
-        r = reader_new_locked(fs, h->inode, &reader, err);
-        if (r < 0)
-            return r;
-        h->reader = reader;
-    }
-    reader->refs++;
-    *out = reader;
-    return 0;
+    if (!h->reader)
+        h->reader = reader_new_locked(fs, h->inode, err);
+    if (h->reader)
+        h->reader->refs++;
+    return h->reader;
 }
 
 static ssize_t read_object(struct fs *fs, struct fs_handle *h, void *buf, size_t len,
                            uint64_t offset, const struct fs_call *call, struct ou_error *err)
 {
-    struct fs_reader *reader = NULL, *stale = NULL;
+    struct fs_reader *reader, *stale = NULL;
     bool moved;
     ssize_t n;
-    int r;
 
     for (int again = 0;; again++) {
         {
             ou_lock_scope(&fs->lock);
-            r = take_locked(fs, h, &reader, &stale, err);
+            reader = take_locked(fs, h, &stale, err);
         }
         reader_free(stale);
         stale = NULL;
-        if (r < 0)
-            return r;
+        if (!reader)
+            return -err->errnum;
         n = xfer_reader_read(reader->reader, buf, len, offset, call->deadline_ms, call->cancel,
                              err);
         {

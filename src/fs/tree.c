@@ -205,11 +205,9 @@ static struct fs_inode *inode_alloc(struct fs_tree *t, const char *name, mode_t 
     i->type = type & S_IFMT;
     i->id = t->next_id;
     i->kept_fd = -1;
-    if (name) {
-        i->name = strdup(name);
-        if (!i->name)
-            goto undo;
-    }
+    i->name = strdup(name);
+    if (!i->name)
+        goto undo;
     if (S_ISDIR(type)) {
         i->dir = calloc(1, sizeof(*i->dir));
         if (!i->dir)
@@ -379,7 +377,7 @@ struct fs_inode *fs_tree_next(struct fs_inode *at, const struct fs_inode *top)
 int fs_tree_init(struct fs_tree *t, const char *prefix, struct ou_error *err)
 {
     *t = (struct fs_tree){.prefix = prefix, .next_id = FS_ROOT_ID};
-    t->root = inode_alloc(t, NULL, S_IFDIR);
+    t->root = inode_alloc(t, "", S_IFDIR);
     if (!t->root)
         return ou_error_set(err, ENOMEM, "root inode");
     t->root->ino = FS_ROOT_ID;

@@ -63,7 +63,7 @@ struct fs_inode {
     mode_t type; /* S_IFREG, S_IFDIR, S_IFLNK */
 
     struct fs_inode *parent; /* NULL: the root, or unlinked */
-    char *name;              /* NULL likewise */
+    char *name;              /* "" of the root */
     struct fs_link by_id, by_name, by_ino, by_file;
     struct fs_inode *children, *sibling, **sibling_at;
 
