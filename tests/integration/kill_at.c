@@ -42,7 +42,7 @@ static void die(void)
 
 #define POINT(text)                                                                                \
     do {                                                                                           \
-        static struct kind kind = {.name = text};                                                  \
+        static struct kind kind = {.name = (text)};                                                \
                                                                                                    \
         if (is_it(&kind))                                                                          \
             die();                                                                                 \

@@ -50,7 +50,7 @@ static bool here(void)
 {
     const char *at = getenv("KILLER_AT");
 
-    return at && atomic_fetch_add(&points, 1) + 1 == atol(at);
+    return at && atomic_fetch_add(&points, 1) + 1 == strtol(at, NULL, 10);
 }
 
 static void point(const char *call, const char *moment, const char *on)
