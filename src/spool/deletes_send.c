@@ -132,7 +132,7 @@ static void delete_one(struct spool *spool, struct spool_delete_entry *e)
     if (r == 0 && !e->again)
         spool_delete_finish_locked(d, &e, 1);
     else
-        put_back_locked(d, e, r < 0 ? backoff_ms(d->locked.attempts++, false) : 0);
+        put_back_locked(d, e, r < 0 ? backoff_ms(d->locked.attempts++, &err) : 0);
 }
 
 static void settle_batch(struct spool *spool, struct batch *b, int r, const struct ou_error *err)
