@@ -21,7 +21,8 @@
 struct birth {
     struct fs_inode *parent; /* in use */
     char *key;
-    bool absent; /* the bucket has no such object, for certain */
+    bool empty;  /* there is nothing of this name, for certain */
+    bool absent; /* nor has the bucket an object that is still to be deleted */
     struct spool_attr attr;
 };
 
@@ -55,10 +56,10 @@ static int birth_locked(struct fs *fs, struct birth *b, const char *name, mode_t
     b->key = fs_key_join(dir, name, S_ISDIR(mode));
     if (!b->key)
         return ou_error_set(err, ENOMEM, "%s", name);
-    b->absent = fs_listing_find(&b->parent->dir->listing, name, ou_now_ms(), UINT64_MAX, &found) ==
-                    FS_ABSENT &&
-                !spool_is_deleted(fs->spool, b->key);
-    fs_gone_remove(&fs->gone, b->key);
+    b->empty = fs_listing_find(&b->parent->dir->listing, name, ou_now_ms(), UINT64_MAX, &found) ==
+               FS_ABSENT;
+    b->absent = b->empty && !spool_is_deleted(fs->spool, b->key);
+    fs_gone_made(&fs->gone, b->key);
     if (fs_replaced_locked(fs, b->key))
         b->absent = false;
     fs_stat_locked(fs, b->parent, &st);
@@ -105,7 +106,7 @@ static int born(struct fs *fs, const struct birth *b, const char *name, struct s
     fs_touch_locked(b->parent);
     fs_attrs_remove(&fs->tree.attrs, b->key);
     if (i->dir) { /* complete and empty, as long as it is only ours */
-        i->dir->listing.born = b->absent;
+        i->dir->listing.born = b->empty;
         i->dir->listing.born_until_ms = UINT64_MAX;
         i->dir->marker_known = true;
     }

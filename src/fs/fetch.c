@@ -2,6 +2,7 @@
 #include "fs/fetch.h"
 
 #include "base/log.h"
+#include "fs/hide.h"
 #include "fs/names.h"
 #include "fs/stat.h"
 #include "oss/ops.h"
@@ -96,57 +97,49 @@ static void land(struct fs *fs, const char *flight)
     fs_flight_land(&fs->flights, flight);
 }
 
-/* Is a delete of @key under way, or was it when a LIST began that shows it? (fs/gone.h) */
-static bool deleted_locked(struct fs *fs, const char *key, bool is_dir, uint64_t begun_ms)
+/* What is learnt from a LIST gets into @dir's listing, unless @dir has another key by now. */
+static int install(struct fs *fs, struct fs_inode *dir, const char *dir_key, bool hide,
+                   struct fs_segment *segment, const struct fs_call *call, struct ou_error *err)
 {
-    struct fs_gone_key *gone = fs_gone_find(&fs->gone, key);
-    bool deleting = spool_is_deleted(fs->spool, key) || (!is_dir && fs_doomed_locked(fs, key));
+    ou_autofree char *now = NULL;
+    int r = hide ? fs_hide_deleted(fs, dir, dir_key, segment, call, err) : 0;
 
-    if (gone && gone->subtree && fs_doomed_below_locked(fs, key))
-        return true; /* removed with a file in it that is still being read */
-
-    if (!gone)
-        return deleting;
-    if (!deleting && gone->subtree && !gone->confirmed_ms) {
-        struct spool_pending pending = {.deletes = 0};
-
-        spool_pending(fs->spool, key, &pending);
-        deleting = pending.deletes > 0;
+    if (r == 0) {
+        ou_lock_scope(&fs->lock);
+        r = fs_inode_key(&fs->tree, dir, &now, err);
+        if (r == 0 && strcmp(now, dir_key) == 0) {
+            fs_listing_install(&dir->dir->listing, segment);
+            return 0;
+        }
     }
-    return fs_gone_hides(gone, deleting, begun_ms, ou_now_ms());
+    fs_segment_unref(segment);
+    return r;
 }
 
-/* A LIST shows what this mount has deleted until OSS has confirmed it: such names do not get in. */
-static void hide_deleted_locked(struct fs *fs, const char *dir_key, struct fs_segment *segment)
+/* What a request begun at @begun_ms tells, unless this mount has changed the name since. */
+static void change_locked(struct fs *fs, struct fs_inode *parent, const char *name,
+                          enum fs_known state, const struct fs_version *version, uint64_t begun_ms)
 {
-    size_t kept = 0;
+    struct fs_listing *l = &parent->dir->listing;
+    const struct fs_inode *child = fs_inode_child(&fs->tree, parent, name);
+    const struct fs_change *ours = fs_listing_changed(l, name);
 
-    for (size_t i = 0; i < segment->count; i++) {
-        char *position = segment->entries[i].position;
-        size_t len = strlen(position);
-        ou_autofree char *key = len ? fs_key_join(dir_key, position, false) : NULL;
-
-        if (key && deleted_locked(fs, key, position[len - 1] == '/', segment->begun_ms))
-            free(position);
-        else
-            segment->entries[kept++] = segment->entries[i];
-    }
-    segment->count = kept;
-}
-
-static void install(struct fs *fs, struct fs_inode *dir, const char *dir_key,
-                    struct fs_segment *segment)
-{
-    ou_lock_scope(&fs->lock);
-    hide_deleted_locked(fs, dir_key, segment);
-    fs_listing_install(&dir->dir->listing, segment);
+    if ((child && child->pins) || (ours && ours->changed_ms >= begun_ms))
+        return;
+    fs_listing_change(l, name, state, version, ou_now_ms(), fs_trust_until(fs));
 }
 
 static void change(struct fs *fs, struct fs_inode *parent, const char *name, enum fs_known state,
-                   const struct fs_version *version)
+                   const struct fs_version *version, uint64_t begun_ms)
 {
     ou_lock_scope(&fs->lock);
-    fs_listing_change(&parent->dir->listing, name, state, version, ou_now_ms(), fs_trust_until(fs));
+    change_locked(fs, parent, name, state, version, begun_ms);
+}
+
+static bool hidden(struct fs *fs, const char *key, uint64_t begun_ms)
+{
+    ou_lock_scope(&fs->lock);
+    return fs_hidden_locked(fs, key, begun_ms);
 }
 
 /* -- LIST -- */
@@ -158,6 +151,7 @@ static int name_without_list(struct fs *fs, struct fs_inode *parent, const char 
     ou_autofree char *marker = fs_key_join("", key, true);
     struct oss_call oss = fs_oss_call(call);
     ou_auto(oss_object_fini) struct oss_object object = {.size = 0};
+    uint64_t begun_ms = ou_now_ms();
     struct fs_version version;
     int r;
 
@@ -166,15 +160,17 @@ static int name_without_list(struct fs *fs, struct fs_inode *parent, const char 
     r = oss_head_object(fs->client, &oss, marker, &object, err);
     if (r < 0)
         return r;
-    if (r == 1) {
-        change(fs, parent, name, FS_DIR, NULL);
+    if (r == 1 && !hidden(fs, marker, begun_ms)) {
+        change(fs, parent, name, FS_DIR, NULL, begun_ms);
         return 0;
     }
     r = oss_head_object(fs->client, &oss, key, &object, err);
     if (r < 0)
         return r;
+    if (r == 1 && hidden(fs, key, begun_ms))
+        r = 0;
     version = fs_version_of_object(&object);
-    change(fs, parent, name, r ? FS_FILE : FS_ABSENT, r ? &version : NULL);
+    change(fs, parent, name, r ? FS_FILE : FS_ABSENT, r ? &version : NULL, begun_ms);
     return 0;
 }
 
@@ -185,6 +181,7 @@ static int name_flight(struct fs *fs, struct fs_inode *parent, const char *name,
     ou_autofree char *dir = NULL;
     uint64_t begun_ms = ou_now_ms();
     struct fs_segment *segment;
+    bool hide = fs_hide_needed(fs, key);
     int r = list(fs, call, key, "/", NULL, NULL, NAME_PAGE_KEYS, &page, err);
 
     if (r == -EACCES)
@@ -195,10 +192,7 @@ static int name_flight(struct fs *fs, struct fs_inode *parent, const char *name,
     if (!dir)
         return ou_error_set(err, ENOMEM, "%s", key);
     segment = fs_segment_new(&page, dir, NULL, name, begun_ms, fs_trust_until(fs), err);
-    if (!segment)
-        return -ENOMEM;
-    install(fs, parent, dir, segment);
-    return 0;
+    return segment ? install(fs, parent, dir, hide, segment, call, err) : -ENOMEM;
 }
 
 int fs_fetch_name(struct fs *fs, struct fs_inode *parent, const char *name,
@@ -225,10 +219,13 @@ int fs_fetch_below(struct fs *fs, struct fs_inode *parent, const char *name,
     struct oss_list_page told = {.entries = &entry};
     uint64_t begun_ms = ou_now_ms();
     struct fs_segment *segment;
+    bool hide = true;
     int r = child_key(fs, parent, name, true, &key, err);
 
-    if (r == 0)
+    if (r == 0) {
+        hide = fs_hide_needed(fs, key);
         r = list(fs, call, key, NULL, NULL, NULL, 1, &page, err);
+    }
     if (r < 0)
         return r;
     dir = strndup(key, strlen(key) - strlen(name) - 1);
@@ -238,10 +235,7 @@ int fs_fetch_below(struct fs *fs, struct fs_inode *parent, const char *name,
     entry.key_len = strlen(key);
     told.count = page.count ? 1 : 0;
     segment = fs_segment_new(&told, dir, NULL, position, begun_ms, fs_trust_until(fs), err);
-    if (!segment)
-        return -ENOMEM;
-    install(fs, parent, dir, segment);
-    return 0;
+    return segment ? install(fs, parent, dir, hide, segment, call, err) : -ENOMEM;
 }
 
 /* What a page from the start tells about the directory itself. */
@@ -257,14 +251,37 @@ static void page_told_locked(struct fs_inode *dir, const struct fs_segment *segm
     d->has_marker = segment->count > 0 && segment->entries[0].position[0] == '\0';
 }
 
-int fs_fetch_page(struct fs *fs, struct fs_inode *dir, const char *after, const char *token,
-                  const struct fs_call *call, struct fs_segment **out, char **next,
-                  struct ou_error *err)
+#define DIR_MOVED 1
+
+/* The page is taken in. Return: 0, or DIR_MOVED: it is about the key that @dir had before. */
+static int page_in(struct fs *fs, struct fs_inode *dir, const char *key, struct fs_segment *segment,
+                   struct fs_segment **out, struct ou_error *err)
+{
+    ou_autofree char *now = NULL;
+    int r;
+
+    ou_lock_scope(&fs->lock);
+    r = fs_inode_key(&fs->tree, dir, &now, err);
+    if (r < 0)
+        return r;
+    if (strcmp(now, key) != 0)
+        return DIR_MOVED;
+    page_told_locked(dir, segment);
+    if (out)
+        *out = fs_segment_ref(segment);
+    fs_listing_install(&dir->dir->listing, fs_segment_ref(segment));
+    return 0;
+}
+
+static int page_flight(struct fs *fs, struct fs_inode *dir, const char *after, const char *token,
+                       const struct fs_call *call, struct fs_segment **out, char **next,
+                       struct ou_error *err)
 {
     ou_auto(oss_list_page_fini) struct oss_list_page page = {.entries = NULL};
     ou_autofree char *key = NULL, *start_after = NULL;
     uint64_t begun_ms = ou_now_ms();
     struct fs_segment *segment;
+    bool hide;
     int r = inode_key(fs, dir, &key, err);
 
     if (r < 0)
@@ -274,23 +291,36 @@ int fs_fetch_page(struct fs *fs, struct fs_inode *dir, const char *after, const 
         if (!start_after)
             return ou_error_set(err, ENOMEM, "%s", key);
     }
+    hide = fs_hide_needed(fs, key);
     r = list(fs, call, key, "/", start_after, token, OSS_LIST_MAX, &page, err);
     if (r < 0)
         return r;
     segment = fs_segment_new(&page, key, after, NULL, begun_ms, fs_trust_until(fs), err);
     if (!segment)
         return -ENOMEM;
-    if (next) {
+    if (hide)
+        r = fs_hide_deleted(fs, dir, key, segment, call, err);
+    if (r == 0)
+        r = page_in(fs, dir, key, segment, out, err);
+    fs_segment_unref(segment);
+    if (r == 0 && next) {
         *next = page.next_token;
         page.next_token = NULL;
     }
-    ou_lock_scope(&fs->lock);
-    hide_deleted_locked(fs, key, segment);
-    page_told_locked(dir, segment);
-    if (out)
-        *out = fs_segment_ref(segment);
-    fs_listing_install(&dir->dir->listing, segment);
-    return 0;
+    return r;
+}
+
+int fs_fetch_page(struct fs *fs, struct fs_inode *dir, const char *after, const char *token,
+                  const struct fs_call *call, struct fs_segment **out, char **next,
+                  struct ou_error *err)
+{
+    int r;
+
+    do {
+        r = page_flight(fs, dir, after, token, call, out, next, err);
+        token = NULL; /* it is of the key before */
+    } while (r == DIR_MOVED);
+    return r;
 }
 
 int fs_fetch_start(struct fs *fs, struct fs_inode *dir, const struct fs_call *call,
@@ -334,13 +364,14 @@ static int head_flight(struct fs *fs, struct fs_inode *parent, const char *name,
 {
     ou_auto(oss_object_fini) struct oss_object object = {.size = 0};
     ou_auto(spool_attr_fini) struct spool_attr attr = {.mode = 0};
+    uint64_t begun_ms = ou_now_ms();
     int r = head(fs, key, call, &object, &attr, err), e = 0;
     struct fs_version version, shown;
 
     if (r < 0)
         return r;
     if (r == 0) {
-        change(fs, parent, name, FS_ABSENT, NULL);
+        change(fs, parent, name, FS_ABSENT, NULL, begun_ms);
         return 0;
     }
     version = shown = fs_version_of_object(&object);
@@ -348,8 +379,7 @@ static int head_flight(struct fs *fs, struct fs_inode *parent, const char *name,
     if (seen && seen->link)
         shown = *seen;
     else if (!seen || !fs_version_same(&version, seen)) /* it changed after the listing */
-        fs_listing_change(&parent->dir->listing, name, FS_FILE, &version, ou_now_ms(),
-                          fs_trust_until(fs));
+        change_locked(fs, parent, name, FS_FILE, &version, begun_ms);
     e = fs_attrs_put(&fs->tree.attrs, key, &shown, &version, &attr, err);
     return e < 0 ? e : 1;
 }
@@ -390,7 +420,7 @@ static int marker_flight(struct fs *fs, struct fs_inode *dir, const char *key,
         return r;
     version = fs_version_of_object(&object);
     ou_lock_scope(&fs->lock);
-    if (r == 0) {
+    if (r == 0 || fs_hidden_locked(fs, key, begun_ms)) {
         (void)fs_attrs_put_implied(&fs->tree.attrs, key, err);
         fs_apply_implied_locked(fs, dir, fs_trust_until(fs), begun_ms);
         return 0;

@@ -1,5 +1,6 @@
 /* Making and freeing the filesystem's state; status. */
 #include "fs/attrs_file.h"
+#include "fs/hide.h"
 #include "fs/local_root.h"
 #include "fs/rename_journal.h"
 #include "fs/session.h"
@@ -40,6 +41,8 @@ static int fill(struct fs *fs, struct ou_error *err)
         r = fs_attrs_file_open(fs, spool_dir(fs->spool), &fs->attrs_file, err);
     if (r == 0 && fs->prefix[0] == '\0')
         fs_local_root_load(fs);
+    if (r == 0)
+        fs_hide_load(fs);
     return r == 0 ? fs_stage_all(fs, err) : r;
 }
 

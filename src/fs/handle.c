@@ -127,7 +127,6 @@ int fs_release(struct fs *fs, struct fs_handle *h, struct ou_error *err)
     struct fs_inode *inode = h->inode;
     struct spool_file *drop = NULL;
     struct fs_reader *reader;
-    char *doomed = NULL;
     int r = 0, d;
 
     if (h->file)
@@ -138,20 +137,15 @@ int fs_release(struct fs *fs, struct fs_handle *h, struct ou_error *err)
         h->reader = NULL;
         inode->handles--;
         forget_locked(fs, h);
-        if (!inode->handles) {
-            doomed = fs_undoom_locked(fs, inode);
+        if (!inode->handles)
             drop = fs_unstage_nameless_locked(fs, inode);
-        }
     }
     spool_file_unref(drop);
     fs_reader_drop(fs, reader);
     if (h->file)
         fs_stage_done(fs, inode, h->file);
-    if (doomed) {
-        d = fs_delete_doomed(fs, doomed, err);
-        r = r < 0 ? r : d;
-        free(doomed);
-    }
+    d = fs_delete_doomed(fs, inode, err);
+    r = r < 0 ? r : d;
     fs_unuse(fs, inode);
     free(h);
     return r;

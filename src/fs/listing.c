@@ -227,6 +227,22 @@ void fs_listing_forget(struct fs_listing *l, const char *name)
     fs_listing_drop(l);
 }
 
+void fs_listing_moved(struct fs_listing *l)
+{
+    struct fs_change *c = l->oldest_change;
+
+    fs_listing_drop(l);
+    while (c) {
+        struct fs_change *newer = c->newer;
+
+        if (c->state == FS_FILE) {
+            change_free(l, c);
+            born_ends(l);
+        }
+        c = newer;
+    }
+}
+
 void fs_listing_change(struct fs_listing *l, const char *name, enum fs_known state,
                        const struct fs_version *version, uint64_t now_ms, uint64_t until_ms)
 {

@@ -105,6 +105,8 @@ void fs_listing_fini(struct fs_listing *l);
 void fs_listing_install(struct fs_listing *l, struct fs_segment *s);
 /** fs_listing_drop() - forget all segments. */
 void fs_listing_drop(struct fs_listing *l);
+/** fs_listing_moved() - the directory has another key: its objects are copies, with versions of their own. */
+void fs_listing_moved(struct fs_listing *l);
 
 /**
  * fs_listing_change() - this mount has made, replaced or removed @name

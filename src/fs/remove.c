@@ -22,22 +22,17 @@ void fs_doom_locked(struct fs *fs, struct fs_inode *inode, char *key)
     fs->doomed = inode;
 }
 
-char *fs_undoom_locked(struct fs *fs, struct fs_inode *inode)
+static void undoom_locked(struct fs *fs, struct fs_inode *inode)
 {
     struct fs_inode **at = &fs->doomed;
-    char *key = inode->doomed;
 
-    if (!key)
-        return NULL;
-    while (*at != inode)
+    while (*at && *at != inode)
         at = &(*at)->next_doomed;
-    *at = inode->next_doomed;
+    if (*at)
+        *at = inode->next_doomed;
     inode->next_doomed = NULL;
+    free(inode->doomed);
     inode->doomed = NULL;
-    if (!inode->replaced)
-        return key;
-    free(key);
-    return NULL;
 }
 
 bool fs_doomed_locked(const struct fs *fs, const char *key)
@@ -77,20 +72,36 @@ bool fs_replaced_locked(struct fs *fs, const char *key)
     return any;
 }
 
-int fs_delete_doomed(struct fs *fs, const char *key, struct ou_error *err)
+/* Is @inode the last one that reads the object? */
+static bool last_reader_locked(const struct fs *fs, const struct fs_inode *inode)
 {
+    const struct fs_inode *i = fs->doomed;
+
+    while (i && (i == inode || i->replaced || strcmp(i->doomed, inode->doomed) != 0))
+        i = i->next_doomed;
+    return i == NULL && !inode->replaced;
+}
+
+int fs_delete_doomed(struct fs *fs, struct fs_inode *inode, struct ou_error *err)
+{
+    ou_autofree char *key = NULL;
     int r;
 
     {
         ou_lock_scope(&fs->lock);
-        if (fs_doomed_locked(fs, key))
-            return 0; /* another inode's readers are still there; the last of them deletes */
+        if (!inode->doomed || inode->handles)
+            return 0;
+        if (!last_reader_locked(fs, inode)) {
+            undoom_locked(fs, inode);
+            return 0;
+        }
+        key = strdup(inode->doomed);
     }
-    r = spool_delete(fs->spool, key, NULL, err);
-    if (r == 0) {
-        ou_lock_scope(&fs->lock);
-        fs_gone_again(&fs->gone, key, ou_now_ms());
-    }
+    r = key ? spool_delete(fs->spool, key, NULL, err) : ou_error_set(err, ENOMEM, "delete");
+    ou_lock_scope(&fs->lock); /* doomed until now: a LIST meanwhile does not show the name again */
+    if (r == 0)
+        fs_gone_add(&fs->gone, key, ou_now_ms());
+    undoom_locked(fs, inode);
     return r;
 }
 
@@ -129,7 +140,10 @@ static void gone_locked(struct fs *fs, struct fs_inode *parent, struct fs_inode 
 {
     fs_listing_change(&parent->dir->listing, inode->name, FS_ABSENT, NULL, ou_now_ms(),
                       fs_trust_until(fs));
-    fs_gone_add(&fs->gone, key, inode->dir != NULL, ou_now_ms());
+    if (inode->dir)
+        fs_gone_add_dir(&fs->gone, key, ou_now_ms());
+    else
+        fs_gone_add(&fs->gone, key, ou_now_ms());
     fs_attrs_remove(&fs->tree.attrs, key);
     fs_touch_locked(parent);
     fs_inode_unlink(&fs->tree, inode);

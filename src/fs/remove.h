@@ -26,14 +26,12 @@ int fs_dir_empty(struct fs *fs, struct fs_inode *dir, const struct fs_call *call
 /** fs_keep_dir() - a name has left @dir (in use): see that it stays a directory. */
 int fs_keep_dir(struct fs *fs, struct fs_inode *dir, struct ou_error *err);
 
-/** fs_undoom_locked() - @inode's doomed key, for the caller to delete and free; or NULL. */
-char *fs_undoom_locked(struct fs *fs, struct fs_inode *inode);
 /** fs_replaced_locked() - @key is made anew: nobody deletes it any more. Return: it was doomed. */
 bool fs_replaced_locked(struct fs *fs, const char *key);
 /** fs_doomed_inode_locked() - the inode that reads the doomed object @key and would lose it; NULL. */
 struct fs_inode *fs_doomed_inode_locked(const struct fs *fs, const char *key);
-/** fs_delete_doomed() - unless others still read it. */
-int fs_delete_doomed(struct fs *fs, const char *key, struct ou_error *err);
+/** fs_delete_doomed() - a handle of @inode (in use) has closed: its doomed object goes, unless others read it. */
+int fs_delete_doomed(struct fs *fs, struct fs_inode *inode, struct ou_error *err);
 /** fs_doom_locked() - @inode (unlinked) is still read; @key (taken over) goes with the last handle. */
 void fs_doom_locked(struct fs *fs, struct fs_inode *inode, char *key);
 

@@ -41,8 +41,11 @@ int fs_move_locked(struct fs *fs, struct fs_move *m, const struct fs_version *ve
     if (!inode->staged)
         fs_listing_change(&m->new_parent->dir->listing, m->new_name, kind, version, now_ms,
                           until_ms);
-    fs_gone_add(&fs->gone, m->key, inode->dir != NULL, now_ms);
-    fs_gone_remove(&fs->gone, m->new_key);
+    if (inode->dir)
+        fs_gone_add_dir(&fs->gone, m->key, now_ms);
+    else
+        fs_gone_add(&fs->gone, m->key, now_ms);
+    fs_gone_made(&fs->gone, m->new_key);
     (void)fs_replaced_locked(fs, m->new_key);
     fs_attrs_remove(&fs->tree.attrs, m->key);
     fs_attrs_remove(&fs->tree.attrs, m->new_key);

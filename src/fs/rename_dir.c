@@ -201,8 +201,8 @@ static int rename_one_staged(struct mover *m, struct fs_inode *inode, struct spo
     if (r < 0 || !inode)
         return r;
     ou_lock_scope(&m->fs->lock);
-    fs_gone_add(&m->fs->gone, key, false, ou_now_ms());
-    fs_gone_remove(&m->fs->gone, new_key);
+    fs_gone_add(&m->fs->gone, key, ou_now_ms());
+    fs_gone_made(&m->fs->gone, new_key);
     if (inode->has_remote && !spool_file_pending(file))
         inode->lost = true;
     inode->own_changes++;
@@ -255,7 +255,7 @@ static void copy_one(struct fs_task *task)
         ou_lock_scope(&m->fs->lock);
         if (r == 1) {
             copied_locked(m, c, new_key, &version);
-            fs_gone_remove(&m->fs->gone, new_key);
+            fs_gone_made(&m->fs->gone, new_key);
             keys_add(&m->copied, c->key);
             keys_add(&m->placed, new_key);
         } else if (r < 0 && r != -ENOENT && !m->failed) { /* ENOENT: deleted meanwhile */
@@ -332,7 +332,7 @@ static void versions_locked(struct fs_inode *top)
     for (struct fs_inode *i = top; i; i = fs_tree_next(i, top)) {
         i->moved = false;
         if (i->dir)
-            fs_listing_drop(&i->dir->listing);
+            fs_listing_moved(&i->dir->listing);
         if (!i->staged && i->moved_to) {
             i->remote = i->seen = *i->moved_to;
             i->own_changes++;
@@ -345,15 +345,18 @@ static void versions_locked(struct fs_inode *top)
     }
 }
 
-/* What was deleted below since the copies began: to be deleted at the new place, too. */
+/* What was deleted below since the copies began: to be deleted at the new place, too. A name that the
+ * tree still has was renamed in the spool: that is no delete. */
 static void collect_gone_locked(struct mover *m, struct keys *gone)
 {
-    const struct fs_gone_key *k = m->fs->gone.newest;
+    const struct fs_gone_key *k = m->fs->gone.keys.newest;
     size_t len = strlen(m->from);
 
     for (; k && k->added_ms >= m->begun_ms; k = k->older) {
         ou_autofree char *new_key =
-            strncmp(k->key, m->from, len) == 0 ? new_key_of(m, k->key) : NULL;
+            strncmp(k->key, m->from, len) == 0 && !fs_walk_locked(m->fs, k->key)
+                ? new_key_of(m, k->key)
+                : NULL;
 
         if (new_key)
             keys_add(gone, new_key);
@@ -395,7 +398,7 @@ static void delete_keys(struct fs *fs, const struct keys *k)
         if (spool_delete(fs->spool, key, NULL, &err) < 0)
             ou_log_warn(OU_LOG_FS, &err, "renamed, but the old name stays key=%s", key);
         ou_lock_scope(&fs->lock);
-        fs_gone_add(&fs->gone, key, false, ou_now_ms());
+        fs_gone_add(&fs->gone, key, ou_now_ms());
     }
 }
 
@@ -441,6 +444,8 @@ static void undo(struct mover *m, struct fs_inode *top)
             i->moved = false;
     }
     delete_keys(m->fs, &m->placed);
+    ou_lock_scope(&m->fs->lock);
+    fs_gone_add_dir(&m->fs->gone, m->to, ou_now_ms());
 }
 
 static int run(struct mover *m, struct fs_move *move, bool remote, struct ou_error *err)
@@ -457,8 +462,6 @@ static int run(struct mover *m, struct fs_move *move, bool remote, struct ou_err
     } else {
         delete_keys(m->fs, &gone);
         delete_keys(m->fs, &m->copied);
-        ou_lock_scope(&m->fs->lock);
-        fs_gone_add(&m->fs->gone, m->from, true, ou_now_ms()); /* the deletes are pending by now */
     }
     ou_buf_fini(&gone.text);
     return r;

@@ -319,7 +319,7 @@ void fs_delete_refused(void *ctx, const char *key, const struct ou_error *err)
         name = strdup(slash ? slash + 1 : dir);
         *(slash ? slash + 1 : dir) = '\0';
         ou_lock_scope(&fs->lock);
-        fs_gone_remove(&fs->gone, key);
+        fs_gone_made(&fs->gone, key);
         parent = strlen(dir) >= strlen(fs->prefix) ? fs_walk_locked(fs, dir) : NULL;
         if (!parent || !parent->dir || !name)
             return;
