@@ -51,7 +51,7 @@ class Installed:
         return shlex.split(run("pkg-config", prefix, *words, "ossup", env=self.env))
 
     def compile(self, source, compiler="cc", static=False, flags=()):
-        program = self.folder / (source.split(".")[0] + ("-static" if static else ""))
+        program = self.folder / (Path(source).stem + ("-static" if static else ""))
         libs = self.pkg_config("--libs")
         if static:  # libossup.a alone; what it needs stays shared
             needed = self.pkg_config("--print-requires-private")
@@ -140,6 +140,18 @@ def test_api(installed, server, bucket, folder, path):
     head = bucket.head("headers")
     assert (head["content-type"], head["cache-control"]) == ("text/x-test", "no-cache")
     assert head["x-oss-storage-class"] == "IA"
+
+
+def test_the_example_of_the_readme(installed, server, bucket, folder, path):
+    readme = (HERE.parents[2] / "README.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```c\n(.*?)```", readme, re.DOTALL)
+    for told, here in [("oss-cn-hangzhou.aliyuncs.com", server.endpoint), ("my-bucket", "bucket"),
+                       ("/srv/backup.tar", str(path))]:
+        assert told in code
+        code = code.replace(told, here)
+    (folder / "readme.c").write_text(code)
+    run(installed.compile(folder / "readme.c"), env=installed.env)
+    assert bucket.get("backup.tar") == path.read_bytes()
 
 
 def test_strict_c_and_cxx(installed):
