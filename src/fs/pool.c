@@ -56,7 +56,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* With the lock, or before anybody else knows the pool. */
+/* With the lock: a thread that was just started looks at .threads, too. */
 static int start_locked(struct fs_pool *pool, struct ou_error *err)
 {
     int r = ou_thread_start(&pool->threads[pool->locked.threads], pool->name, work, pool, err);
@@ -70,6 +70,7 @@ int fs_pool_new(const char *thread_name, unsigned threads_max, struct fs_pool **
                 struct ou_error *err)
 {
     struct fs_pool *p = calloc(1, sizeof(*p));
+    int r;
 
     if (p)
         p->threads = calloc(threads_max, sizeof(*p->threads));
@@ -83,9 +84,12 @@ int fs_pool_new(const char *thread_name, unsigned threads_max, struct fs_pool **
     ou_mutex_init(&p->lock, OU_RANK_FS + 30);
     ou_cond_init(&p->wake);
     ou_cond_init(&p->calm);
-    if (start_locked(p, err) < 0) {
+    ou_mutex_lock(&p->lock);
+    r = start_locked(p, err);
+    ou_mutex_unlock(&p->lock);
+    if (r < 0) {
         fs_pool_free(p);
-        return -err->errnum;
+        return r;
     }
     *pool = p;
     return 0;
