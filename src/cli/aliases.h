@@ -6,11 +6,14 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
 struct cli_alias {
     const char *name;
     const char *value;             /* NULL: none was given */
-    char text[32];                 /* backs .value where it was converted */
+    char text[192];                /* backs .value where it was converted */
     const char *also, *also_value; /* a second option that it stands for; NULL: none */
+    bool ignored;                  /* an option of ossfs that does nothing here: worth a word */
 };
 
 /**

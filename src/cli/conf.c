@@ -44,6 +44,8 @@ static int conf_line(const char *section, const char *name, const char *value, v
 
     if (strcmp(section, r->section) != 0)
         return 0;
+    if (strncmp(name, "oss_access_key", 14) == 0)
+        name += 4; /* as ossfs 2 calls them */
     if (strcmp(name, "access_key_id") == 0)
         return take_secret(r, &r->o->access_key_id, name, value);
     if (strcmp(name, "access_key_secret") == 0)
@@ -72,7 +74,7 @@ static int read_conf(struct cli_options *o, const char *path, const char *mountp
     int e = load(path, &text, &r.mode, err);
 
     if (e < 0)
-        return e;
+        return ou_error_prefix(err, "configuration");
     if (!o->kept_source)
         o->kept_source = strdup(path);
     if (!o->kept_source)

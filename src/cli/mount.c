@@ -210,6 +210,8 @@ int cli_mount(int argc, char **argv)
     if (args.fake)
         return EXIT_SUCCESS;
     cli_tell_options(&session, args.bucket);
+    if (session.options.ignored)
+        ou_log_info(OU_LOG_CLI, "options that do nothing here: %s", session.options.ignored);
     if (!args.foreground && cli_flag(&session.options, CLI_OPT_NO_VERIFY)) /* the log has it, too */
         (void)fputs("ossfs-up: no_verify: the server's certificate is not verified; anybody on the "
                     "way can read and change everything\n",

@@ -41,6 +41,7 @@ void cli_options_fini(struct cli_options *o)
     wipe(o->access_key_secret);
     wipe(o->security_token);
     free(o->kept_source);
+    free(o->ignored);
     memset(o, 0, sizeof(*o));
 }
 
@@ -99,6 +100,17 @@ static int unknown(const char *name, const char *source, struct ou_error *err)
                         source, name);
 }
 
+static int remember_ignored(struct cli_options *o, const char *name, struct ou_error *err)
+{
+    char *longer;
+
+    if (asprintf(&longer, "%s%s%s", o->ignored ? o->ignored : "", o->ignored ? "," : "", name) < 0)
+        return ou_error_set(err, ENOMEM, "option %s", name);
+    free(o->ignored);
+    o->ignored = longer;
+    return 0;
+}
+
 /* The source of what an alias stands for beside its own value: any that was given is better. */
 static const char by_alias[] = "an option of ossfs";
 
@@ -108,13 +120,15 @@ int cli_options_set(struct cli_options *o, const char *name, const char *value, 
     struct cli_alias alias = {.name = name, .value = value};
     int id, r;
 
-    if (strncmp(name, "access_key", 10) == 0)
+    if (strncmp(name, "access_key", 10) == 0 || strncmp(name, "oss_access_key", 14) == 0)
         return ou_error_say(err, EINVAL,
                             "%s: %s: secrets do not belong on a command line; put them into the "
                             "environment (OSS_ACCESS_KEY_ID, OSS_ACCESS_KEY_SECRET), into a "
                             "configuration file or a passwd_file of mode 0600",
                             source, name);
     r = cli_alias_translate(&alias, err);
+    if (r == 0 && alias.ignored)
+        return remember_ignored(o, name, err);
     if (r <= 0) /* refused, or nothing to do for us */
         return r;
     id = find(alias.name);
@@ -196,6 +210,20 @@ int cli_options_environment(struct cli_options *o, struct ou_error *err)
     return 0;
 }
 
+static bool is_choice(const char *choices, const char *value)
+{
+    size_t len = strlen(value);
+
+    for (const char *p = choices; *p; p += strspn(p, " ")) {
+        size_t n = strcspn(p, " ");
+
+        if (n == len && memcmp(p, value, n) == 0)
+            return true;
+        p += n;
+    }
+    return false;
+}
+
 static int parse(const struct spec *s, const char *value, uint64_t *number, struct ou_error *err)
 {
     char *end;
@@ -217,8 +245,8 @@ static int parse(const struct spec *s, const char *value, uint64_t *number, stru
             return ou_error_say(err, EINVAL, "%s is no octal number", value);
         return 0;
     case CLI_FLAG:
-        *number = strcmp(value, "on") == 0;
-        if (!*number && strcmp(value, "off") != 0)
+        *number = is_choice("on 1 true yes", value);
+        if (!*number && !is_choice("off 0 false no", value))
             return ou_error_say(err, EINVAL, "it takes on or off, not %s", value);
         return 0;
     case CLI_CHOICE:
@@ -227,20 +255,6 @@ static int parse(const struct spec *s, const char *value, uint64_t *number, stru
     }
     *number = 0;
     return 0;
-}
-
-static bool is_choice(const char *choices, const char *value)
-{
-    size_t len = strlen(value);
-
-    for (const char *p = choices; *p; p += strspn(p, " ")) {
-        size_t n = strcspn(p, " ");
-
-        if (n == len && memcmp(p, value, n) == 0)
-            return true;
-        p += n;
-    }
-    return false;
 }
 
 static void format_bound(const struct spec *s, uint64_t n, char *out, size_t size)

@@ -32,6 +32,8 @@ enum cli_kind {
     X(REGION, "region", CLI_TEXT, 0, 0, NULL, NULL,                                                \
       "signing region; default: taken from the endpoint's name")                                   \
     X(BUCKET, "bucket", CLI_TEXT, 0, 0, NULL, NULL, "bucket, when it is not an argument")          \
+    X(PREFIX, "prefix", CLI_TEXT, 0, 0, NULL, NULL,                                                \
+      "only the keys below it, when the bucket is named without one")                              \
     X(PART_SIZE, "part_size", CLI_SIZE, 100 << 10, UINT64_C(5) << 30, "8M", NULL,                  \
       "part of a multipart upload, 100K to 5G; grows so that a file has at most 10000 parts")      \
     X(THREADS, "threads", CLI_COUNT, 1, 64, "3", NULL, "parts of one file in flight at once")      \
@@ -125,6 +127,7 @@ struct cli_options {
     const char *source[CLI_OPT_COUNT]; /* "-o", "environment", a file's name; static or interned */
     char *access_key_id, *access_key_secret, *security_token; /* from a configuration file only */
     char *kept_source;                                        /* backs .source */
+    char *ignored; /* options of ossfs that do nothing here, comma-separated; NULL: none */
 };
 
 void cli_options_fini(struct cli_options *o); /* wipes secrets */

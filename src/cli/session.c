@@ -102,6 +102,8 @@ int cli_session_target(struct cli_session *s, const char *target, const char *fa
     r = check_bucket(s->bucket, err);
     if (r < 0)
         return r;
+    if (!colon && cli_given(&s->options, CLI_OPT_PREFIX))
+        return set_prefix(s, cli_text(&s->options, CLI_OPT_PREFIX), err);
     return set_prefix(s, colon ? colon + 1 : "", err);
 }
 
@@ -146,15 +148,32 @@ static int open_chain(struct cli_session *s, struct ou_error *err)
     return oss_cred_chain_new(&config, &s->chain, err);
 }
 
+/* Named, or that of the region. malloc'ed; NULL: neither is known. */
+static char *endpoint_of(const struct cli_options *o)
+{
+    const char *endpoint = cli_text(o, CLI_OPT_ENDPOINT), *region = cli_text(o, CLI_OPT_REGION);
+    char *made;
+
+    if (endpoint)
+        return strdup(endpoint);
+    if (!region)
+        return NULL;
+    if (strncmp(region, "oss-", 4) == 0)
+        region += 4;
+    return asprintf(&made, "oss-%s.aliyuncs.com", region) < 0 ? NULL : made;
+}
+
 int cli_session_connect(struct cli_session *s, struct ou_error *err)
 {
     const struct cli_options *o = &s->options;
     const char *sse = cli_text(o, CLI_OPT_SSE);
     ou_autofree char *sse_name = sse ? strndup(sse, strcspn(sse, ":")) : NULL;
     const char *colon = sse ? strchr(sse, ':') : NULL;
+    const char *region = cli_text(o, CLI_OPT_REGION);
+    ou_autofree char *endpoint = endpoint_of(o);
     const struct oss_config config = {
-        .endpoint = cli_text(o, CLI_OPT_ENDPOINT),
-        .region = cli_text(o, CLI_OPT_REGION),
+        .endpoint = endpoint,
+        .region = region,
         .bucket = s->bucket,
         .addressing = addressing_of(o),
         .sign = sign_of(o),
@@ -175,7 +194,8 @@ int cli_session_connect(struct cli_session *s, struct ou_error *err)
     if (!config.endpoint)
         return ou_error_say(err, EINVAL,
                             "no endpoint was named: give -o endpoint=oss-REGION.aliyuncs.com, set "
-                            "OSS_ENDPOINT, or write it into ~/.config/ossfs-up.conf");
+                            "OSS_ENDPOINT (or OSS_REGION), or write it into "
+                            "~/.config/ossfs-up.conf");
     r = open_chain(s, err);
     if (r < 0)
         return r;
@@ -184,8 +204,9 @@ int cli_session_connect(struct cli_session *s, struct ou_error *err)
         return r;
     oss_client_set_request_timeout(s->client, cli_number(o, CLI_OPT_REQUEST_TIMEOUT));
     ou_log_debug(OU_LOG_CLI, "bucket=%s endpoint=%s (%s) region=%s credentials=\"%s\"", s->bucket,
-                 config.endpoint, o->source[CLI_OPT_ENDPOINT], oss_client_region(s->client),
-                 oss_cred_describe(s->chain));
+                 config.endpoint,
+                 cli_given(o, CLI_OPT_ENDPOINT) ? o->source[CLI_OPT_ENDPOINT] : "by region",
+                 oss_client_region(s->client), oss_cred_describe(s->chain));
     return 0;
 }
 
@@ -193,9 +214,12 @@ int cli_session_connect(struct cli_session *s, struct ou_error *err)
 static void explain(const struct cli_session *s, struct ou_error *err)
 {
     const char *endpoint = oss_client_endpoint(s->client);
+    /* What was asked for is of no interest here, only why it went wrong. */
+    const char *why = strncmp(err->message, "list: ", 6) == 0 ? err->message + 6 : err->message;
+    bool has_advice = oss_error_is(err, "HostNotFound") || strncmp(err->code, "Tls", 3) == 0;
     char detail[sizeof(err->message)];
 
-    (void)snprintf(detail, sizeof(detail), "%s", err->message);
+    (void)snprintf(detail, sizeof(detail), "%s", why);
     if (oss_error_is(err, "NoSuchBucket"))
         (void)ou_error_say(err, err->errnum,
                            "bucket %s does not exist at %s: check the name and the endpoint's "
@@ -212,10 +236,10 @@ static void explain(const struct cli_session *s, struct ou_error *err)
                            "where you keep it",
                            endpoint, oss_cred_describe(s->chain));
     else if (err->http_status == 0)
-        (void)ou_error_say(err, err->errnum,
-                           "cannot reach %s: %.300s; check the endpoint (-o endpoint=, "
-                           "OSS_ENDPOINT) and the network",
-                           endpoint, detail);
+        (void)ou_error_say(err, err->errnum, "cannot reach %s: %.300s%s", endpoint, detail,
+                           has_advice ? ""
+                                      : "; check the endpoint (-o endpoint=, OSS_ENDPOINT) and "
+                                        "the network");
     else
         (void)ou_error_prefix(err, "bucket %s at %s", s->bucket, endpoint);
 }

@@ -197,7 +197,7 @@ static int passwd_fetch(struct oss_cred_provider *provider, struct oss_credentia
     if (r == 0)
         r = oss_cred_passwd_parse(p->path, text.data, p->bucket, out, err);
     oss_cred_text_fini(&text);
-    return r;
+    return r < 0 ? ou_error_prefix(err, "passwd_file") : 0;
 }
 
 static void passwd_free(struct oss_cred_provider *provider)

@@ -245,7 +245,8 @@ static void a_named_source_that_is_unusable_ends_the_search(void **state)
     write_file("passwd", "ak:s\n", 0644);
     assert_int_equal(oss_cred_chain_new(&config, &chain, &err), -EACCES);
     (void)snprintf(wanted, sizeof(wanted),
-                   "%s: mode 0644 does not keep its keys secret; run chmod 600 on it", passwd);
+                   "passwd_file: %s: mode 0644 does not keep its keys secret; run chmod 600 on it",
+                   passwd);
     assert_string_equal(err.message, wanted);
 
     write_file("passwd", "b-9:ak:s\n", 0600);
