@@ -74,7 +74,11 @@ static void put_back_locked(struct spool_deletes *d, struct spool_delete_entry *
     (void)pthread_cond_broadcast(&d->done);
 }
 
-/* Keys whose object somebody still needs, or an upload is about to replace, wait. */
+/*
+ * Keys whose object somebody still needs, or an upload is about to replace, wait. So does one
+ * whose own file still shows its bytes: the renaming that the delete belongs to has not taken
+ * effect, or never will, and then the file's upload drops it.
+ */
 static void hold_back(struct spool *spool, struct batch *b)
 {
     struct spool_deletes *d = &spool->deletes;
@@ -83,7 +87,8 @@ static void hold_back(struct spool *spool, struct batch *b)
     for (size_t i = 0; i < b->count; i++) {
         struct spool_delete_entry *e = b->entries[i];
 
-        if (spool_upload_on(spool, e->key) || spool_base_needed(spool, e->key, NULL)) {
+        if (spool_upload_on(spool, e->key) || spool_base_needed(spool, e->key, NULL) ||
+            spool_base_in_place(spool, e->key)) {
             ou_lock_scope(&d->lock);
             put_back_locked(d, e, HELD_MS);
             continue;

@@ -218,5 +218,7 @@ int spool_collect(struct spool *spool, const char *prefix, bool (*want)(struct s
                   struct spool_file ***files, size_t *count, struct ou_error *err);
 /** spool_base_needed() - another staged file still reads or writes the object @key; they are hurried up. */
 bool spool_base_needed(struct spool *spool, const char *key, const struct spool_file *but);
+/** spool_base_in_place() - the staged file of the name @key shows bytes of that object. */
+bool spool_base_in_place(struct spool *spool, const char *key);
 
 #endif

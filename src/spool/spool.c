@@ -317,6 +317,22 @@ bool spool_base_needed(struct spool *spool, const char *key, const struct spool_
     return needed;
 }
 
+bool spool_base_in_place(struct spool *spool, const char *key)
+{
+    struct spool_file *f;
+    bool in_place;
+
+    ou_lock_scope(&spool->lock);
+    f = find_locked(spool, key);
+    if (!f)
+        return false;
+    ou_mutex_lock(&f->lock);
+    in_place = f->kept && ((f->s.base.present && !strcmp(f->s.base.key, key)) ||
+                           (f->live_base.present && !strcmp(f->live_base.key, key)));
+    ou_mutex_unlock(&f->lock);
+    return in_place;
+}
+
 /* A file that is all in the bucket gives its name to what follows. */
 static bool is_idle(struct spool_file *f)
 {

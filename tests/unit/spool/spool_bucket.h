@@ -33,6 +33,8 @@ static struct {
     atomic_uint deletes, delete_requests, gets, published, refused;
     _Atomic bool hold_deletes; /* deletes wait until this is false */
     _Atomic bool refuse_deletes;
+    atomic_uint leave_out;    /* so many batches to come delete nothing and do not say why */
+    atomic_uint fail_deletes; /* so many deletes of one key to come fail */
     char boot[SPOOL_BOOT_SIZE];
 } world;
 
@@ -105,6 +107,10 @@ int __wrap_oss_delete_object(struct oss_client *c, const struct oss_call *call, 
         return ou_error_set(err, EINTR, "delete");
     if (world.refuse_deletes)
         return bucket_error(err, EACCES, 403, "AccessDenied");
+    if (world.fail_deletes) {
+        atomic_fetch_sub(&world.fail_deletes, 1);
+        return bucket_error(err, EIO, 503, "ServiceUnavailable");
+    }
     if (bucket.down)
         return bucket_error(err, EIO, 0, "ConnectionLost");
     ou_lock_scope(&bucket.lock);
@@ -124,6 +130,10 @@ int __wrap_oss_delete_objects(struct oss_client *c, const struct oss_call *call,
 {
     int gone = 0;
 
+    if (world.leave_out) {
+        atomic_fetch_sub(&world.leave_out, 1);
+        return 0;
+    }
     for (size_t i = 0; i < count; i++) {
         int r = __wrap_oss_delete_object(c, call, keys[i], err);
 
@@ -247,6 +257,7 @@ static inline void world_reset(void)
     bucket_reset();
     world.deletes = world.delete_requests = world.gets = world.published = world.refused = 0;
     world.hold_deletes = world.refuse_deletes = false;
+    world.leave_out = world.fail_deletes = 0;
     (void)snprintf(world.boot, sizeof(world.boot), "boot-1");
 }
 

@@ -1,0 +1,80 @@
+/*
+ * Renames and deletes when something fails in the middle: no byte that a file still shows is
+ * deleted.
+ */
+#include "spool_bucket.h"
+
+#define SIZE (300 * KIB)
+
+static int setup(void **state)
+{
+    world_reset();
+    return unit_dir_setup(state);
+}
+
+/* An object "a", and a file of that name that has changed its first byte. */
+static struct spool_file *changed_object(struct spool *spool, unsigned char *data)
+{
+    struct unit_random random = {1};
+    struct spool_file *f;
+
+    unit_random_bytes(&random, data, SIZE);
+    bucket_put("a", data, SIZE);
+    f = world_stage(spool, "a");
+    spool_file_open(f, true);
+    data[0] ^= 1;
+    world_write(f, data, 1, 0);
+    return f;
+}
+
+static void a_delete_of_a_renaming_that_failed_is_never_sent(void **state)
+{
+    struct spool *spool = world_spool(*state);
+    struct ou_error err = OU_ERROR_INIT;
+    unsigned char data[SIZE];
+    struct spool_file *f = changed_object(spool, data);
+
+    spool_start(spool);
+    assert_int_equal(spool_deletes_add(spool, "a", f->id, &err), 0);
+    assert_int_equal(spool_deletes_add(spool, "other", NULL, &err), 0);
+    while (spool_deletes_known(spool, "other")) /* of the same batch */
+        (void)sched_yield();
+    assert_true(world_has_object("a"));
+    assert_true(spool_deletes_known(spool, "a"));
+    world_close(f);
+    world_sync(spool);
+    world_assert_object("a", data, SIZE);
+    world_assert_nothing_left(spool);
+    spool_close(spool);
+}
+
+static void a_delete_that_fails_alone_is_sent_again(void **state)
+{
+    struct spool *spool = world_spool(*state);
+    struct ou_error err = OU_ERROR_INIT;
+
+    bucket_put("a", (const unsigned char *)"1", 1);
+    bucket_put("b", (const unsigned char *)"2", 1);
+    world.leave_out = 1;
+    world.fail_deletes = 1;
+    assert_int_equal(spool_delete(spool, "a", NULL, &err), 0);
+    assert_int_equal(spool_delete(spool, "b", NULL, &err), 0);
+    spool_start(spool);
+    world_sync(spool);
+    assert_false(world_has_object("a"));
+    assert_false(world_has_object("b"));
+    world_assert_nothing_left(spool);
+    spool_close(spool);
+}
+
+#define world_test(f) cmocka_unit_test_setup_teardown(f, setup, unit_dir_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        world_test(a_delete_of_a_renaming_that_failed_is_never_sent),
+        world_test(a_delete_that_fails_alone_is_sent_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
