@@ -56,11 +56,11 @@ int fs_move_locked(struct fs *fs, struct fs_move *m, const struct fs_version *ve
 
 /* -- a staged file: the spool renames it -- */
 
-int fs_rename_file(struct spool_file *file, const char *new_key, struct ou_cancel *cancel,
+int fs_rename_file(struct spool_file *file, const char *new_key, const struct fs_call *call,
                    struct ou_error *err)
 {
     struct ou_error ignored;
-    int r = spool_file_rename(file, new_key, cancel, err);
+    int r = spool_file_rename(file, new_key, call->deadline_ms, call->cancel, err);
 
     /* A file that has nothing pending leaves the spool when a handle on it closes, not before. */
     if (r == 0 && !spool_file_pending(file)) {
@@ -73,7 +73,7 @@ int fs_rename_file(struct spool_file *file, const char *new_key, struct ou_cance
 static int rename_staged(struct fs *fs, struct fs_move *m, struct spool_file *file,
                          const struct fs_call *call, struct ou_error *err)
 {
-    int r = fs_rename_file(file, m->new_key, call->cancel, err);
+    int r = fs_rename_file(file, m->new_key, call, err);
 
     if (r == -EINTR && !call->may_wait)
         return FS_MUST_WAIT;
@@ -170,12 +170,15 @@ static int rename_object(struct fs *fs, struct fs_move *m, const struct fs_call 
     return r;
 }
 
-static int rename_file(struct fs *fs, struct fs_move *m, const struct fs_call *call,
+static int rename_file(struct fs *fs, struct fs_move *m, const struct fs_call *patient,
                        struct ou_error *err)
 {
+    struct fs_call limited = *patient, *call = &limited;
     struct spool_file *file;
     int r;
 
+    if (!call->deadline_ms) /* that is for directories, which may take long */
+        call->deadline_ms = ou_now_ms() + fs->config.request_timeout_ms;
     if (!fs_stage_held(fs, m->inode, &file)) {
         r = fs_need_attr(fs, m->inode, call, err);
         return r == 0 ? rename_object(fs, m, call, err) : r;

@@ -41,7 +41,7 @@ void fs_finish_renames(struct fs *fs);
 int fs_move_locked(struct fs *fs, struct fs_move *m, const struct fs_version *version,
                    struct ou_error *err);
 /** fs_rename_file() - spool_file_rename(), and the spool lets go of @file if nothing is pending. */
-int fs_rename_file(struct spool_file *file, const char *new_key, struct ou_cancel *cancel,
+int fs_rename_file(struct spool_file *file, const char *new_key, const struct fs_call *call,
                    struct ou_error *err);
 /**
  * fs_copy_object() - @key to @new_key, by one request

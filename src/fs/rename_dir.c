@@ -197,7 +197,7 @@ static int rename_one_staged(struct mover *m, struct fs_inode *inode, struct spo
         return ou_error_set(err, ENOMEM, "rename %s", key);
     if (strlen(new_key) > OSS_KEY_MAX)
         return ou_error_set(err, ENAMETOOLONG, "%s under %s", key, m->to);
-    r = fs_rename_file(file, new_key, m->call->cancel, err);
+    r = fs_rename_file(file, new_key, m->call, err);
     if (r < 0 || !inode)
         return r;
     ou_lock_scope(&m->fs->lock);
@@ -426,6 +426,7 @@ static void undo(struct mover *m, struct fs_inode *top)
     struct mover back = {.fs = m->fs, .call = &call, .from = m->to, .to = m->from};
     struct ou_error err;
 
+    call.deadline_ms = 0;
     {
         ou_lock_scope(&m->fs->lock);
         for (struct fs_inode *i = top; i; i = fs_tree_next(i, top)) {
@@ -519,8 +520,10 @@ static int finish(struct fs *fs, const char *from, const char *to, struct ou_err
     struct fs_call call = fs_call_own(fs);
     struct left left = {.err = err};
     struct mover m;
-    int r = mover_init(&m, fs, from, to, &call, err);
+    int r;
 
+    call.deadline_ms = 0; /* each request has one; all of them may take long */
+    r = mover_init(&m, fs, from, to, &call, err);
     if (r < 0)
         return r;
     left.mover = &m;

@@ -128,10 +128,11 @@ static int copy_by_parts(struct spool *spool, const struct spool_base *from, con
 
 /* The base's object gets the new name, too; no lock is held. @to: what lies there then. */
 int spool_copy_base(struct spool_file *f, const struct spool_base *from, const char *key,
-                    struct ou_cancel *cancel, struct spool_base *to, struct ou_error *err)
+                    uint64_t deadline_ms, struct ou_cancel *cancel, struct spool_base *to,
+                    struct ou_error *err)
 {
     struct copying c = {.err = OU_ERROR_INIT};
-    struct oss_call call = {.cancel = cancel};
+    struct oss_call call = {.deadline_ms = deadline_ms, .cancel = cancel};
     int r;
 
     r = oss_copy_object(f->spool->client, &call, from->key, from->etag, key, NULL, &c.written, err);

@@ -166,7 +166,8 @@ void spool_file_finish_unlink(struct spool_file *file);
 /* -- copy.c -- */
 /** spool_copy_base() - the object @from gets the name @key, too; no lock is held. @to: what lies there then. */
 int spool_copy_base(struct spool_file *file, const struct spool_base *from, const char *key,
-                    struct ou_cancel *cancel, struct spool_base *to, struct ou_error *err);
+                    uint64_t deadline_ms, struct ou_cancel *cancel, struct spool_base *to,
+                    struct ou_error *err);
 
 /* -- upload.c -- */
 /** spool_upload_due() - the timer's: start what may start. */

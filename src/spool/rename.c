@@ -89,10 +89,18 @@ static bool has_upload(struct spool_file *f)
     return f->up != NULL;
 }
 
-static int wait_a_moment(struct spool *spool, struct ou_cancel *cancel, struct ou_error *err)
+/* How long the caller waits for what is under way. */
+struct patience {
+    uint64_t deadline_ms; /* 0: for ever */
+    struct ou_cancel *cancel;
+};
+
+static int wait_a_moment(struct spool *spool, const struct patience *patience, struct ou_error *err)
 {
-    if (ou_cancel_triggered(cancel))
+    if (ou_cancel_triggered(patience->cancel))
         return ou_error_set(err, EINTR, "wait for an upload");
+    if (patience->deadline_ms && ou_now_ms() >= patience->deadline_ms)
+        return ou_error_set(err, ETIMEDOUT, "wait for an upload");
     ou_lock_scope(&spool->lock);
     (void)ou_cond_wait_until(&spool->changed, &spool->lock, ou_now_ms() + LOOK_AGAIN_MS);
     return 0;
@@ -103,7 +111,7 @@ static int wait_a_moment(struct spool *spool, struct ou_cancel *cancel, struct o
  * replaced its base by the time it ends; uploads, deletes and readers of the object @key.
  */
 static int await_both(struct spool_file *f, const char *key, bool *undeleted,
-                      struct ou_cancel *cancel, struct ou_error *err)
+                      const struct patience *patience, struct ou_error *err)
 {
     struct spool *spool = f->spool;
     int r = 0;
@@ -116,7 +124,7 @@ static int await_both(struct spool_file *f, const char *key, bool *undeleted,
         *undeleted = *undeleted || claim == SPOOL_CLAIM_DROPPED;
         if (claim != SPOOL_CLAIM_WAIT)
             return 0;
-        r = wait_a_moment(spool, cancel, err);
+        r = wait_a_moment(spool, patience, err);
     }
     return r;
 }
@@ -126,11 +134,11 @@ static int await_both(struct spool_file *f, const char *key, bool *undeleted,
  * now, and what lies at @key then; not filled when it need not be moved any more.
  */
 static int move_base(struct spool_file *f, const char *key, struct spool_base *from,
-                     struct spool_base *to, struct ou_cancel *cancel, struct ou_error *err)
+                     struct spool_base *to, const struct patience *patience, struct ou_error *err)
 {
     struct ou_error ignored = OU_ERROR_INIT;
     bool undeleted = false;
-    int r = await_both(f, key, &undeleted, cancel, err);
+    int r = await_both(f, key, &undeleted, patience, err);
 
     spool_base_fini(from);
     spool_base_fini(to);
@@ -140,7 +148,7 @@ static int move_base(struct spool_file *f, const char *key, struct spool_base *f
             r = spool_base_copy(from, &f->s.base, err);
     }
     if (r == 0 && from->present)
-        r = spool_copy_base(f, from, key, cancel, to, err);
+        r = spool_copy_base(f, from, key, patience->deadline_ms, patience->cancel, to, err);
     if (!to->present && undeleted && spool_deletes_add(f->spool, key, NULL, &ignored) < 0)
         ou_log_error(OU_LOG_SPOOL, &ignored, "deleted object is back key=%s", key);
     return r;
@@ -175,9 +183,13 @@ static int rename_both(struct spool_file *f, struct spool_file *over, const char
 {
     ou_auto(ou_buf_fini) struct ou_buf line = {0};
     bool absent = over ? !spool_file_may_exist(over) : false;
+    bool outlives = over && over->s.synced_version && spool_sidecar_pending(&over->s);
     int r = 0;
 
-    if (spool_file_may_exist(f))
+    /* A power cut must not take the old version, which was on the disk, with the new one. */
+    if (outlives)
+        r = spool_file_make_synced(f, err);
+    if (r == 0 && spool_file_may_exist(f))
         r = spool_deletes_add(f->spool, f->s.key, f->id, err);
     if (r < 0)
         return r;
@@ -188,8 +200,9 @@ static int rename_both(struct spool_file *f, struct spool_file *over, const char
         ou_buf_adds(&line, "\n");
         spool_record_word(&line, "baseless");
     }
+    /* It must last before the base's old name is deleted, and before the replaced file goes. */
     if (spool_sidecar_exists(&f->s) || f->has_sidecar)
-        r = spool_file_journal(f, &line, false, err);
+        r = spool_file_journal(f, &line, base->present || outlives, err);
     if (r < 0) {
         (void)spool_deletes_claim(f->spool, f->s.key);
         return r;
@@ -243,7 +256,7 @@ static int try_rename(struct spool_file *f, struct spool_file *over, const char 
 }
 
 static int rename_over(struct spool_file *f, struct spool_file *over, const char *key,
-                       struct ou_cancel *cancel, struct ou_error *err)
+                       const struct patience *patience, struct ou_error *err)
 {
     struct spool_base from = {0}, to = {0};
     bool held = false;
@@ -251,11 +264,11 @@ static int rename_over(struct spool_file *f, struct spool_file *over, const char
 
     /* Two files, each waiting for the object that the other reads, would wait for ever. */
     while (r == 0 && spool_base_needed(f->spool, key, f))
-        r = wait_a_moment(f->spool, cancel, err);
+        r = wait_a_moment(f->spool, patience, err);
     while (r == 0 && (r = try_rename(f, over, key, &from, &to, err)) == 1) {
         if (!held) {
             while ((r = hold_settled(f, err)) == 0 &&
-                   (r = wait_a_moment(f->spool, cancel, err)) == 0)
+                   (r = wait_a_moment(f->spool, patience, err)) == 0)
                 continue;
             if (r < 0)
                 break;
@@ -263,7 +276,7 @@ static int rename_over(struct spool_file *f, struct spool_file *over, const char
                 hold(over);
             held = true;
         }
-        r = move_base(f, key, &from, &to, cancel, err);
+        r = move_base(f, key, &from, &to, patience, err);
     }
     if (held) {
         let_go(f);
@@ -275,15 +288,16 @@ static int rename_over(struct spool_file *f, struct spool_file *over, const char
     return r;
 }
 
-int spool_file_rename(struct spool_file *f, const char *key, struct ou_cancel *cancel,
-                      struct ou_error *err)
+int spool_file_rename(struct spool_file *f, const char *key, uint64_t deadline_ms,
+                      struct ou_cancel *cancel, struct ou_error *err)
 {
+    const struct patience patience = {.deadline_ms = deadline_ms, .cancel = cancel};
     struct spool_file *over = NULL;
     int r = 0;
 
     (void)spool_find(f->spool, key, &over);
     if (over != f)
-        r = rename_over(f, over, key, cancel, err);
+        r = rename_over(f, over, key, &patience, err);
     spool_file_unref(over);
     return r < 0 ? ou_error_prefix(err, "rename to %s", key) : 0;
 }

@@ -135,10 +135,11 @@ int spool_delete(struct spool *spool, const char *key, struct ou_cancel *cancel,
  *
  * A staged file at @key is unlinked in the same step. What the old key has in the bucket is
  * deleted (unless known absent); a base under the old key is copied on the server first, when its
- * bytes are still needed (that may wait for the network).
+ * bytes are still needed. That waits for the network, and for what is under way for both keys:
+ * -EINTR, -ETIMEDOUT at @deadline_ms (ou_now_ms() scale; 0: none); nothing has changed then.
  */
-int spool_file_rename(struct spool_file *file, const char *key, struct ou_cancel *cancel,
-                      struct ou_error *err);
+int spool_file_rename(struct spool_file *file, const char *key, uint64_t deadline_ms,
+                      struct ou_cancel *cancel, struct ou_error *err);
 /** spool_file_unlink() - the name is gone, here and (by a batch) in the bucket; open handles go on. */
 int spool_file_unlink(struct spool_file *file, struct ou_error *err);
 

@@ -98,6 +98,60 @@ def waits_for_fuse(pid):
         return file.read() == "request_wait_answer"
 
 
+def publishing(server, mount):
+    """a and c are in the bucket, b is on its way, and the server never answers."""
+    mount.start()
+    mount.allow_errors(".*")
+    for name in ("a", "c"):
+        (mount.path / name).write_bytes(name.encode() * 1000)
+    mount.sync()
+    server.fault("PutObject", {"type": "stall"}, key="b")
+    (mount.path / "b").write_bytes(DATA)
+    wait_until("the request is held", lambda: server.fault_state()[0]["acted"])
+    return mount.path
+
+
+def check_nothing_changed(server, bucket, mount):
+    for name, data in (("a", b"a" * 1000), ("b", DATA), ("c", b"c" * 1000)):
+        assert (mount.path / name).read_bytes() == data
+    mount.kill9()  # the request that is never answered goes with the daemon
+    server.clear_faults()
+    mount.start()
+    mount.sync()
+    assert bucket.keys() == ["a", "b", "c"]
+    assert bucket.get("b") == DATA
+    os.rename(mount.path / "a", mount.path / "b")
+    mount.sync()
+    assert bucket.keys() == ["b", "c"]
+    assert bucket.get("b") == b"a" * 1000
+
+
+def test_rename_over_what_is_being_published_ends_at_its_deadline(server, bucket, make_mount):
+    mount = make_mount(settle="0", attr_timeout="1h", request_timeout="2s")
+    root = publishing(server, mount)
+    with pytest.raises(OSError) as caught:
+        os.rename(root / "a", root / "b")
+    assert caught.value.errno in (errno.ETIMEDOUT, errno.EIO)
+    check_nothing_changed(server, bucket, mount)
+
+
+def test_interrupt_ends_a_rename_over_what_is_being_published(server, bucket, make_mount):
+    mount = make_mount(settle="0", attr_timeout="1h", request_timeout="1h")
+    root = publishing(server, mount)
+    program = "import os, sys; os.rename(sys.argv[1] + '/a', sys.argv[1] + '/b')"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, root], stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            wait_until("it waits for the mount", lambda: waits_for_fuse(process.pid))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) != 0
+            assert "KeyboardInterrupt" in process.stderr.read()
+        finally:
+            process.kill()
+    check_nothing_changed(server, bucket, mount)
+
+
 def test_call_ends_at_its_deadline(server, make_mount, bucket):
     bucket.put("remote", b"far" * 1000)
     mount = make_mount(attr_timeout="0", request_timeout="1s").start()

@@ -205,7 +205,7 @@ static void do_rename(struct spool *spool, int k, int to)
     f = open_key(spool, keys[k]);
     assert_non_null(f);
     do { /* a copy of the base has no endless retries */
-        r = spool_file_rename(f, keys[to], NULL, &err);
+        r = spool_file_rename(f, keys[to], 0, NULL, &err);
     } while (r < 0 && ++tries < 10);
     if (r < 0)
         fail_msg("rename: %s", err.message);

@@ -179,7 +179,7 @@ static void a_renamed_file_is_one_put(void **state)
     world_write(f, "abc", 3, 0);
     (void)spool_file_ref(f);
     world_close(f);
-    assert_int_equal(spool_file_rename(f, "a", NULL, &err), 0);
+    assert_int_equal(spool_file_rename(f, "a", 0, NULL, &err), 0);
     spool_file_unref(f);
     world_sync(spool);
     world_assert_object("a", "abc", 3);

@@ -170,7 +170,7 @@ static void a_rename_over_a_pending_file_survives_a_crash(void **state)
     world_put(spool, "a", "old", 3);
     world_put(spool, "a.tmp", "new", 3);
     f = world_find(spool, "a.tmp");
-    assert_int_equal(spool_file_rename(f, "a", NULL, &err), 0);
+    assert_int_equal(spool_file_rename(f, "a", 0, NULL, &err), 0);
     world_assert_file(f, "new", 3);
     spool_file_unref(f);
     copy = world_crash(spool, *state, "copy");
@@ -238,7 +238,7 @@ static void a_renamed_change_of_an_object_moves_the_object(void **state)
     data[0] ^= 1;
     world_write(f, data, 1, 0);
     assert_int_equal(spool_file_flush(f, &err), 0);
-    assert_int_equal(spool_file_rename(f, "b", NULL, &err), 0);
+    assert_int_equal(spool_file_rename(f, "b", 0, NULL, &err), 0);
     world_close(f);
     world_sync(spool);
     world_assert_object("b", data, size);
