@@ -63,7 +63,7 @@ if configure asan -D OSSUP_SANITIZE=asan -D CMAKE_BUILD_TYPE=Debug; then
     run_suite asan -L unit
 fi
 if configure tsan -D OSSUP_SANITIZE=tsan -D CMAKE_BUILD_TYPE=Debug; then
-    run_suite tsan -L unit -E 'unit-transfer-(engine|reader)$' # minutes each under this sanitizer
+    run_suite tsan -L unit
 fi
 
 echo "$passed passed, $failed failed"
