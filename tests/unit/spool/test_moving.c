@@ -1,6 +1,6 @@
 /*
  * Renames and deletes when something fails in the middle: no byte that a file still shows is
- * deleted.
+ * deleted, and a power cut takes no version that was on the disk.
  */
 #include "spool_bucket.h"
 
@@ -67,6 +67,34 @@ static void a_delete_that_fails_alone_is_sent_again(void **state)
     spool_close(spool);
 }
 
+/* The replaced version was fsynced; what replaces it was closed only. */
+static void a_power_cut_after_a_rename_finds_one_of_the_two(void **state)
+{
+    struct spool *spool = world_spool(*state);
+    ou_autofree char *copy = NULL;
+    struct ou_error err = OU_ERROR_INIT;
+    struct spool_file *f = world_create(spool, "a");
+
+    world_write(f, "old", 3, 0);
+    assert_int_equal(spool_file_sync(f, &err), 0);
+    world_close(f);
+    world_put(spool, "a.tmp", "new", 3);
+    f = world_find(spool, "a.tmp");
+    assert_int_equal(spool_file_rename(f, "a", 0, NULL, &err), 0);
+    spool_file_unref(f);
+    copy = world_crash(spool, *state, "copy");
+    spool_close(spool);
+
+    (void)snprintf(world.boot, sizeof(world.boot), "boot-2");
+    spool = world_spool(copy);
+    spool_start(spool);
+    world_sync(spool);
+    world_assert_object("a", "new", 3);
+    assert_false(world_has_object("a.tmp"));
+    world_assert_nothing_left(spool);
+    spool_close(spool);
+}
+
 #define world_test(f) cmocka_unit_test_setup_teardown(f, setup, unit_dir_teardown)
 
 int main(void)
@@ -74,6 +102,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         world_test(a_delete_of_a_renaming_that_failed_is_never_sent),
         world_test(a_delete_that_fails_alone_is_sent_again),
+        world_test(a_power_cut_after_a_rename_finds_one_of_the_two),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
