@@ -2,10 +2,11 @@
 # Try ossfs-up in one command: sh packaging/quickstart.sh
 #
 # Installs what is missing, builds, starts the local OSS server on a directory, mounts a bucket
-# from it and shows the main job. With OSS_ENDPOINT, OSS_BUCKET and keys in the environment it
-# mounts that bucket instead.
+# from it and shows the main job. With OSS_ENDPOINT, OSS_BUCKET, OSS_ACCESS_KEY_ID and
+# OSS_ACCESS_KEY_SECRET in the environment it mounts that bucket instead. Run again, it begins anew.
+# Root is needed only where packages are missing.
 #
-#   QUICKSTART_DIR   where all of it lies; default: quickstart/ in the build folder
+#   QUICKSTART_DIR   where all of it lies; default: build/quickstart/run
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -31,7 +32,9 @@ die() {
 
 say "1. what building needs"
 "$here/packaging/install-deps.sh" build
-[ -e /dev/fuse ] || die "/dev/fuse is missing; load the module: modprobe fuse"
+[ -e /dev/fuse ] || die "/dev/fuse is missing; as root: modprobe fuse"
+[ "$(id -u)" -eq 0 ] || [ -u "$(command -v fusermount3)" ] ||
+    die "only root can mount here: fusermount3 is not setuid"
 
 say "2. build"
 mkdir -p "$build"
@@ -40,17 +43,21 @@ cmake -S "$here" -B "$build" -G Ninja -D CMAKE_BUILD_TYPE=RelWithDebInfo >"$log"
 cmake --build "$build" --target ossfs-up oss-local-server >>"$log" 2>&1 ||
     { tail -n 40 "$log"; die "the build failed"; }
 mkdir -p "$dir" "$mnt"
-if mountpoint -q "$mnt"; then
-    umount "$mnt"
+if grep -q " $mnt fuse.ossfs-up " /proc/self/mounts; then
+    fusermount3 -u -z "$mnt" # of the last time, or what a killed daemon left
 fi
 
-if [ -n "${OSS_ACCESS_KEY_ID:-}" ] && [ -n "${OSS_ENDPOINT:-}" ] && [ -n "${OSS_BUCKET:-}" ]; then
-    say "3. your bucket: $OSS_BUCKET at $OSS_ENDPOINT"
+if [ -n "${OSS_ACCESS_KEY_ID:-}" ] && [ -n "${OSS_ENDPOINT:-}" ] && [ -n "${OSS_BUCKET:-}" ] &&
+    [ -n "${OSS_ACCESS_KEY_SECRET:-}" ]; then
+    say "3. your bucket: $OSS_BUCKET at $OSS_ENDPOINT; two files go into $OSS_BUCKET/quickstart-$$"
     bucket=$OSS_BUCKET
     place=quickstart-$$
     server=
 else
     say "3. a local OSS server, its objects in $dir/server"
+    if [ -n "${OSS_ACCESS_KEY_ID:-}" ]; then
+        echo "(your keys are not used: OSS_ENDPOINT, OSS_BUCKET and a secret do not stand beside them)"
+    fi
     if [ -f "$dir/server.pid" ] && kill -0 "$(cat "$dir/server.pid")" 2>/dev/null; then
         kill "$(cat "$dir/server.pid")"
     fi
@@ -62,6 +69,7 @@ else
     export OSS_ACCESS_KEY_ID OSS_ACCESS_KEY_SECRET OSS_REGION
     mkdir -p "$dir/server"
     : >"$dir/server.out"
+    : >"$dir/requests.log"
     "$build/tests/server/oss-local-server" --root "$dir/server" --port 0 --bucket "$bucket" \
         --access-key "$OSS_ACCESS_KEY_ID" --secret "$OSS_ACCESS_KEY_SECRET" \
         --region "$OSS_REGION" --request-log "$dir/requests.log" \
@@ -100,4 +108,12 @@ if [ -n "$server" ]; then
 fi
 
 say "mounted: $mnt"
-echo "Use it like any directory. To end:  umount $mnt${server:+ && kill $server}"
+cat <<END
+Use it like any directory.
+  state:  $ossup status $mnt
+  to end: fusermount3 -u $mnt${server:+ && kill $server}
+  and to leave nothing behind: rm -r $dir
+END
+if [ -z "$server" ]; then
+    echo "The files of this run are in $bucket/$place: rm -r $mnt/$place before that removes them."
+fi
