@@ -5,7 +5,7 @@
 set -eu
 
 build="cmake ninja-build gcc libc6-dev pkg-config fuse3 libfuse3-dev libcurl4-openssl-dev libssl-dev
-    libxml2-dev libjson-c-dev liblzma-dev uthash-dev libmicrohttpd-dev libcmocka-dev"
+    libxml2-dev libjson-c-dev liblzma-dev libmicrohttpd-dev libcmocka-dev"
 test="g++ clang clang-format clang-tidy python3 python3-pytest rsync git sqlite3 attr mandoc cppcheck
     shellcheck codespell libclang-rt-dev procps xxd curl openssl vim-tiny tar"
 
