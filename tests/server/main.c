@@ -20,13 +20,14 @@ static const char usage[] =
     "  --sts AK:SK:TOKEN[:EXPIRES]   temporary credentials, Unix seconds; may be repeated\n"
     "  --tls-cert FILE --tls-key FILE   HTTPS, PEM files\n"
     "  --request-log FILE    default DIR/request.log\n"
-    "  --hns                 new buckets have a hierarchical namespace\n";
+    "  --hns                 new buckets have a hierarchical namespace\n"
+    "  --s3                  take S3's signatures and x-amz- headers, too\n";
 
 struct arguments {
     const char *root, *key_id, *secret, *region, *domain, *log, *tls_cert, *tls_key;
     struct srv_http_options http;
     struct srv_pairs buckets;
-    bool hns;
+    bool hns, s3;
 };
 
 static int add_sts(struct srv_credentials *credentials, const char *text)
@@ -60,6 +61,7 @@ enum {
     OPT_TLS_KEY,
     OPT_LOG,
     OPT_HNS,
+    OPT_S3,
 };
 
 static const struct option options[] = {
@@ -76,6 +78,7 @@ static const struct option options[] = {
     {"tls-key", required_argument, NULL, OPT_TLS_KEY},
     {"request-log", required_argument, NULL, OPT_LOG},
     {"hns", no_argument, NULL, OPT_HNS},
+    {"s3", no_argument, NULL, OPT_S3},
     {NULL, 0, NULL, 0},
 };
 
@@ -130,6 +133,9 @@ static int take_option(int c, struct arguments *a, struct srv_credentials *crede
         return 0;
     case OPT_HNS:
         a->hns = true;
+        return 0;
+    case OPT_S3:
+        a->s3 = true;
         return 0;
     default:
         (void)fputs(usage, stderr);
@@ -227,6 +233,7 @@ static int run(struct srv_server *srv, struct arguments *a, const sigset_t *sign
     srv->region = a->region;
     srv->domain = a->domain;
     srv->hns = a->hns;
+    srv->s3 = a->s3;
     srv->store = srv_store_open(a->root);
     if (srv->store == NULL)
         return -1;

@@ -9,6 +9,7 @@
 #include "server/request.h"
 
 #include "server/clock.h"
+#include "server/dialect_s3.h"
 #include "server/text.h"
 #include "server/xml.h"
 
@@ -305,6 +306,7 @@ enum MHD_Result srv_request_send(struct srv_request *r)
     if (r->error.code != NULL)
         error_to_reply(r);
     mangle(r);
+    srv_s3_reply(r);
     if (r->reply.status == 0)
         r->reply.status = 200;
     response = make_response(r);

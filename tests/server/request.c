@@ -2,6 +2,7 @@
 
 #include "server/auth.h"
 #include "server/clock.h"
+#include "server/dialect_s3.h"
 #include "server/ops.h"
 #include "server/target.h"
 #include "server/text.h"
@@ -219,6 +220,8 @@ enum MHD_Result srv_request_begin(struct srv_request *r, const char *method)
     r->method = method;
     r->fd = info == NULL ? -1 : info->connect_fd;
     bad = read_head(r);
+    if (bad == 0)
+        bad = srv_s3_translate(r);
     r->op = srv_route(r);
     count_in(r);
     if (latency_ms > 0 && r->op->access != SRV_ACCESS_OPEN)

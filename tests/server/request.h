@@ -71,6 +71,7 @@ struct srv_server {
     const char *region;
     const char *domain; /* NULL: path style only */
     bool hns;           /* buckets made from now on are hierarchical */
+    bool s3;            /* the S3 dialect is understood, too */
     bool tls;
     uint16_t port;
     /* shared, each with its own rules */
@@ -97,6 +98,7 @@ struct srv_request {
     const struct srv_operation *op;
     char id[25]; /* x-oss-request-id */
     bool anonymous;
+    bool s3; /* in the S3 dialect, and its signature was checked */
     bool bucket_hns;
     uint64_t content_length; /* 0 if chunked */
     bool has_body;           /* Content-Length or chunked was there */

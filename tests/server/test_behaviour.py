@@ -712,6 +712,54 @@ class Hierarchical(Case):
         self.expect(self.client.call('PUT', 'a//b', body=b'x'), 400, 'InvalidObjectName')
 
 
+class S3Client(Client):
+    """Signs as S3's clients do; only the host and what S3 asks for are signed."""
+    def call(self, method, key=None, query=(), headers=None, body=None, bucket=BUCKET):
+        when = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(time.time() + self.skew))
+        path = encode(f'/{bucket}/{key or ""}', '/')
+        headers = {**(headers or {}), 'host': f'127.0.0.1:{self.server.port}', 'x-amz-date': when,
+                   'x-amz-content-sha256': hashlib.sha256(body or b'').hexdigest()}
+        names = sorted(headers)
+        text = '&'.join(f'{encode(k)}={encode(v or "")}' for k, v in sorted(query))
+        canonical = '\n'.join([method, path, text, ''.join(f'{k}:{headers[k]}\n' for k in names), ';'.join(names),
+                               headers['x-amz-content-sha256']])
+        scope = f'{when[:8]}/anywhere/s3/aws4_request'
+        to_sign = '\n'.join(['AWS4-HMAC-SHA256', when, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+        signature = ('AWS4' + self.secret).encode()
+        for step in (*scope.split('/'), to_sign):
+            signature = hmac.new(signature, step.encode(), hashlib.sha256).digest()
+        headers['authorization'] = (f'AWS4-HMAC-SHA256 Credential={self.key_id}/{scope}, '
+                                    f'SignedHeaders={";".join(names)}, Signature={signature.hex()}')
+        return self.send(method, path + ('?' + text if text else ''), headers, body)
+
+
+class S3(Case):
+    options = ('--s3',)
+
+    def test_objects_and_their_headers(self):
+        client = S3Client(self.server)
+        headers = {'x-amz-meta-color': 'blue', 'x-amz-acl': 'private', 'x-amz-storage-class': 'STANDARD'}
+        self.expect(client.call('PUT', 'a b/c', headers=headers, body=DIGITS), 200)
+        reply = client.call('GET', 'a b/c', headers={'range': 'bytes=2-4'})
+        self.assertEqual((reply.status, reply.body, reply.headers['x-amz-meta-color']), (206, b'234', 'blue'))
+        self.assertEqual([name for name in reply.headers if name.startswith('x-oss-meta')], [])
+        copied = client.call('PUT', 'copy', headers={'x-amz-copy-source': f'/{BUCKET}/a%20b/c'})
+        self.expect(copied, 200)
+        listed = client.call('GET', None, [('list-type', '2'), ('prefix', '')])
+        self.assertEqual(listed.texts('Key'), ['a b/c', 'copy'])
+        self.assertEqual(self.client.call('HEAD', 'copy').headers['x-oss-meta-color'], 'blue')
+
+    def test_signatures_that_do_not_hold(self):
+        self.expect(S3Client(self.server, secret='other').call('PUT', 'k', body=b'x'), 403, 'SignatureDoesNotMatch')
+        self.expect(S3Client(self.server, key_id='nobody').call('GET', 'k'), 403, 'InvalidAccessKeyId')
+        self.missing('k')
+
+    def test_nobody_else_takes_it(self):
+        server = Server()
+        self.expect(S3Client(server).call('GET', None), 400, 'InvalidArgument')
+        self.assertEqual(server.stop(), 0)
+
+
 class Tls(unittest.TestCase):
     def test_https(self):
         folder = tempfile.mkdtemp()
