@@ -79,13 +79,13 @@ def environment(server, folder):
 
 
 @contextlib.contextmanager
-def workplace(build):
-    """A folder on memory-speed disk and a server in it, which makes no MD5: (folder, server)"""
+def workplace(build, arguments=(), md5=False):
+    """A folder on memory-speed disk and a server in it: (folder, server)"""
     folder = Path(tempfile.mkdtemp(prefix="ossup-bench-", dir=MEMORY_DISK))
-    server = Server(build, folder)
+    server = Server(build, folder, arguments=arguments)
     try:
         server.start()
-        server.option(no_md5=True)
+        server.option(no_md5=not md5)
         yield folder, server
     finally:
         server.kill()

@@ -5,18 +5,24 @@
 #   OSSUP_BENCH_DIR      where files and server lie; default: /dev/shm, which needs 3 GiB
 #   OSSUP_BENCH_ROUNDS   how often each is measured; default: 3
 #
-# NAME.py is a benchmark; without a name all are run. Each prints a table; numbers of one run are
-# compared with each other only. Do nothing else on the machine meanwhile.
+#   upload   put beside curl --parallel
+#   peers    a mount beside s3fs and rclone; installs Debian's packages of them
+#
+# Without a name all of these are run. Each prints a table; only numbers of one run can be compared
+# with each other. Do nothing else on the machine meanwhile.
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
 build=${OSSUP_BUILD:-$here/build}/bench
 
 "$here/packaging/install-deps.sh" test
+if ! { command -v s3fs && command -v rclone; } >/dev/null; then
+    apt-get install -y -q --no-install-recommends s3fs rclone
+fi
 cmake -S "$here" -B "$build" -G Ninja -D CMAKE_BUILD_TYPE=Release >/dev/null
 cmake --build "$build" --target ossfs-up oss-local-server >/dev/null
 
-[ $# -gt 0 ] || set -- upload
+[ $# -gt 0 ] || set -- upload peers
 for name in "$@"; do
     /usr/bin/python3 -B "$here/tests/bench/$name.py" "$build"
     echo
