@@ -77,7 +77,7 @@ struct spool_file {
                                  SPOOL_NO_VERSION: none */
     uint64_t hurry_version;   /* until this one is in the bucket */
     uint64_t open_publish_ms; /* when that was last done */
-    uint64_t published_version, published_attr; /* newest in the bucket */
+    uint64_t published_version, published_attr; /* newest in the bucket under its name */
     uint64_t retry_ms;                          /* parked: when it is tried again; 0: not parked */
     uint64_t disk_bytes;                        /* what the data files take */
 

@@ -189,6 +189,31 @@ static void a_renamed_file_is_one_put(void **state)
     spool_close(spool);
 }
 
+static void sync_waits_for_the_new_name_of_what_was_published(void **state)
+{
+    struct spool_config config = world_config(*state);
+    struct spool *spool;
+    struct spool_file *f;
+    struct ou_error err = OU_ERROR_INIT;
+
+    config.settle_ms = 3600000;
+    spool = world_open(&config);
+    spool_start(spool);
+    f = world_create(spool, "b");
+    world_write(f, "abc", 3, 0);
+    spool_file_open(f, false); /* it stays staged */
+    assert_int_equal(spool_file_close(f, true, &err), 0);
+    world_sync(spool);
+    assert_int_equal(spool_file_rename(f, "a", 0, NULL, &err), 0);
+    world_sync(spool);
+    world_assert_object("a", "abc", 3);
+    assert_false(world_has_object("b"));
+    assert_int_equal(spool_file_close(f, false, &err), 0);
+    spool_file_unref(f);
+    world_assert_nothing_left(spool);
+    spool_close(spool);
+}
+
 static void a_second_daemon_is_told_who_has_the_spool(void **state)
 {
     struct spool_config config = world_config(*state);
@@ -241,6 +266,7 @@ int main(void)
         world_test(attributes_alone_are_one_copy),
         world_test(an_unlinked_file_is_forgotten),
         world_test(a_renamed_file_is_one_put),
+        world_test(sync_waits_for_the_new_name_of_what_was_published),
         world_test(a_second_daemon_is_told_who_has_the_spool),
         world_test(deletes_go_in_one_batch),
     };
