@@ -72,6 +72,31 @@ bool fs_replaced_locked(struct fs *fs, const char *key)
     return any;
 }
 
+bool fs_replacing(struct fs *fs, const char *key)
+{
+    ou_lock_scope(&fs->lock);
+    return fs_replaced_locked(fs, key);
+}
+
+void fs_replacing_failed(struct fs *fs, const char *key)
+{
+    struct ou_error err = OU_ERROR_INIT;
+    bool read = false;
+
+    {
+        ou_lock_scope(&fs->lock);
+        for (struct fs_inode *i = fs->doomed; i; i = i->next_doomed) {
+            if (strcmp(i->doomed, key) != 0)
+                continue;
+            i->replaced = false;
+            read = true;
+        }
+    }
+    /* If all who read it have closed it meanwhile, they left it alone. */
+    if (!read && spool_delete(fs->spool, key, NULL, &err) < 0)
+        ou_log_warn(OU_LOG_FS, &err, "unlinked object stays key=%s", key);
+}
+
 /* Is @inode the last one that reads the object? */
 static bool last_reader_locked(const struct fs *fs, const struct fs_inode *inode)
 {

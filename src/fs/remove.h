@@ -28,6 +28,13 @@ int fs_keep_dir(struct fs *fs, struct fs_inode *dir, struct ou_error *err);
 
 /** fs_replaced_locked() - @key is made anew: nobody deletes it any more. Return: it was doomed. */
 bool fs_replaced_locked(struct fs *fs, const char *key);
+/**
+ * fs_replacing() - likewise, before it is made: no close deletes it in the middle
+ *
+ * If the making fails, what was doomed is so again: fs_replacing_failed(). Return: it was doomed.
+ */
+bool fs_replacing(struct fs *fs, const char *key);
+void fs_replacing_failed(struct fs *fs, const char *key);
 /** fs_doomed_inode_locked() - the inode that reads the doomed object @key and would lose it; NULL. */
 struct fs_inode *fs_doomed_inode_locked(const struct fs *fs, const char *key);
 /** fs_delete_doomed() - a handle of @inode (in use) has closed: its doomed object goes, unless others read it. */

@@ -170,21 +170,33 @@ static int rename_object(struct fs *fs, struct fs_move *m, const struct fs_call 
     return r;
 }
 
-static int rename_file(struct fs *fs, struct fs_move *m, const struct fs_call *patient,
-                       struct ou_error *err)
+static int move_file(struct fs *fs, struct fs_move *m, const struct fs_call *call,
+                     struct ou_error *err)
 {
-    struct fs_call limited = *patient, *call = &limited;
     struct spool_file *file;
     int r;
 
-    if (!call->deadline_ms) /* that is for directories, which may take long */
-        call->deadline_ms = ou_now_ms() + fs->config.request_timeout_ms;
     if (!fs_stage_held(fs, m->inode, &file)) {
         r = fs_need_attr(fs, m->inode, call, err);
         return r == 0 ? rename_object(fs, m, call, err) : r;
     }
     r = rename_staged(fs, m, file, call, err);
     fs_stage_done(fs, m->inode, file);
+    return r;
+}
+
+static int rename_file(struct fs *fs, struct fs_move *m, const struct fs_call *patient,
+                       struct ou_error *err)
+{
+    struct fs_call call = *patient;
+    bool doomed = fs_replacing(fs, m->new_key);
+    int r;
+
+    if (!call.deadline_ms) /* that is for directories, which may take long */
+        call.deadline_ms = ou_now_ms() + fs->config.request_timeout_ms;
+    r = move_file(fs, m, &call, err);
+    if (r != 0 && doomed)
+        fs_replacing_failed(fs, m->new_key);
     return r;
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "fs/fetch.h"
+#include "fs/remove.h"
 #include "fs/rename_journal.h"
 #include "fs/resolve.h"
 #include "fs/stage.h"
@@ -188,6 +189,7 @@ static int rename_one_staged(struct mover *m, struct fs_inode *inode, struct spo
                              struct ou_error *err)
 {
     ou_autofree char *key = spool_file_key(file), *new_key = NULL;
+    bool doomed;
     int r;
 
     if (!key || strncmp(key, m->from, strlen(m->from)) != 0)
@@ -197,7 +199,10 @@ static int rename_one_staged(struct mover *m, struct fs_inode *inode, struct spo
         return ou_error_set(err, ENOMEM, "rename %s", key);
     if (strlen(new_key) > OSS_KEY_MAX)
         return ou_error_set(err, ENAMETOOLONG, "%s under %s", key, m->to);
+    doomed = fs_replacing(m->fs, new_key);
     r = fs_rename_file(file, new_key, m->call, err);
+    if (r < 0 && doomed)
+        fs_replacing_failed(m->fs, new_key);
     if (r < 0 || !inode)
         return r;
     ou_lock_scope(&m->fs->lock);
@@ -241,6 +246,7 @@ static void copy_one(struct fs_task *task)
     ou_autofree char *new_key = new_key_of(m, c->key);
     struct ou_error err = OU_ERROR_INIT;
     struct fs_version version;
+    bool doomed = new_key && fs_replacing(m->fs, new_key);
     int r;
 
     if (ou_cancel_triggered(m->call->cancel))
@@ -251,6 +257,8 @@ static void copy_one(struct fs_task *task)
         r = fs_copy_object(m->fs, c->key, &c->version, new_key, m->call, &version, &err);
     if (r == 0)
         r = rename_by_spool(m, c->key, &err);
+    if (r < 0 && doomed)
+        fs_replacing_failed(m->fs, new_key);
     {
         ou_lock_scope(&m->fs->lock);
         if (r == 1) {
