@@ -33,6 +33,7 @@ die() {
 say "1. what building needs"
 "$here/packaging/install-deps.sh" build
 [ -e /dev/fuse ] || die "/dev/fuse is missing; as root: modprobe fuse"
+[ -w /dev/fuse ] || die "/dev/fuse is not for you; as root: chmod 666 /dev/fuse, or run this as root"
 [ "$(id -u)" -eq 0 ] || [ -u "$(command -v fusermount3)" ] ||
     die "only root can mount here: fusermount3 is not setuid"
 

@@ -235,6 +235,8 @@ static void explain(const struct cli_session *s, struct ou_error *err)
                            "%s does not know this access key id (%s): check OSS_ACCESS_KEY_ID, or "
                            "where you keep it",
                            endpoint, oss_cred_describe(s->chain));
+    else if (err->http_status == 0 && !err->code[0]) /* ours: a file, the credentials */
+        (void)ou_error_say(err, err->errnum, "%s", detail);
     else if (err->http_status == 0)
         (void)ou_error_say(err, err->errnum, "cannot reach %s: %.300s%s", endpoint, detail,
                            has_advice ? ""

@@ -108,6 +108,18 @@ def test_endpoint_with_a_typo(attempt, endpoint):
     attempt.refused("endpoint", endpoint=endpoint)
 
 
+def test_cacert_that_holds_no_certificate(attempt):
+    file = attempt.folder / "no.pem"
+    file.write_text("nothing")
+    attempt.refused(f"cacert={file}", endpoint="https" + attempt.server.endpoint[4:],
+                    cacert=str(file))
+
+
+def test_region_alone_is_an_endpoint(attempt):
+    attempt.env["https_proxy"] = "http://127.0.0.1:1"  # asks no name service
+    attempt.refused("https://oss-xx-nowhere.aliyuncs.com", endpoint=None, region="xx-nowhere")
+
+
 def test_mountpoint_that_is_missing(attempt):
     attempt.refused("does not exist", "mkdir", path=attempt.folder / "missing")
 
