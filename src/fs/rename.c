@@ -6,6 +6,7 @@
 #include "fs/keep.h"
 #include "fs/names.h"
 #include "fs/remove.h"
+#include "fs/rename_journal.h"
 #include "fs/resolve.h"
 #include "fs/stage.h"
 #include "fs/stat.h"
@@ -200,6 +201,31 @@ static int rename_file(struct fs *fs, struct fs_move *m, const struct fs_call *p
     return r;
 }
 
+/* What has an object in the bucket may be renamed by a copy and a delete: one of them may be cut off. */
+static int rename_journalled(struct fs *fs, struct fs_move *m, const struct fs_call *call,
+                             struct ou_error *err)
+{
+    char etag[OSS_ETAG_SIZE] = "";
+    uint64_t id;
+    int r;
+
+    {
+        ou_lock_scope(&fs->lock);
+        if (m->inode->has_remote && !m->inode->lost)
+            memcpy(etag, m->inode->remote.etag, sizeof(etag));
+    }
+    if (!*etag)
+        return rename_file(fs, m, call, err);
+    if (!call->may_wait)
+        return FS_MUST_WAIT;
+    r = fs_renames_begin(fs->renames, m->key, m->new_key, etag, &id, err);
+    if (r < 0)
+        return r;
+    r = rename_file(fs, m, call, err);
+    fs_renames_end(fs->renames, id);
+    return r;
+}
+
 /* -- what is allowed -- */
 
 static int check_target(struct fs *fs, struct fs_move *m, unsigned flags,
@@ -282,7 +308,7 @@ static int move(struct fs *fs, struct fs_move *m, unsigned flags, const struct f
         if (r < 0)
             return r;
     }
-    r = m->inode->dir ? fs_rename_dir(fs, m, call, err) : rename_file(fs, m, call, err);
+    r = m->inode->dir ? fs_rename_dir(fs, m, call, err) : rename_journalled(fs, m, call, err);
     if (r == 0 && m->parent != m->new_parent && fs_keep_dir(fs, m->parent, err) < 0)
         ou_log_warn(OU_LOG_FS, err, "directory may vanish with its last name key=%s", m->key);
     return r;

@@ -4,9 +4,10 @@
  * A staged file: the spool changes its sidecar; no request, unless the object below it has to
  * be moved along. An object: one CopyObject, one Delete. A directory: what is staged below it
  * is renamed in the spool, the objects are copied on the server in parallel (metadata and all,
- * no HEAD), then the inode moves, then the old keys are deleted by batches. Directory renames
- * are journalled (fs/rename_journal.h): a crash in between leaves both names until the next
- * mount finishes it. A crash in the rename of one object leaves the old name, or both.
+ * no HEAD), then the inode moves, then the old keys are deleted by batches.
+ *
+ * What needs a copy is journalled (fs/rename_journal.h): a crash in between leaves both names until
+ * the next mount finishes it; of one object only if the copy had been made, else the old name stands.
  *
  * Readers of a renamed file go on; readers of a file that is renamed over get ESTALE once the
  * object has been replaced.
@@ -35,6 +36,8 @@ struct fs_move {
 /** fs_rename_dir() - @m->over has been removed. */
 int fs_rename_dir(struct fs *fs, struct fs_move *m, const struct fs_call *call,
                   struct ou_error *err);
+/** fs_finish_rename_dir() - after a crash: all that is left below @from goes below @to. */
+int fs_finish_rename_dir(struct fs *fs, const char *from, const char *to, struct ou_error *err);
 /** fs_finish_renames() - what a crash has cut short; waits for the network. */
 void fs_finish_renames(struct fs *fs);
 /** fs_move_locked() - the tree and the listings follow; @version: of the object at the new key, or NULL. */

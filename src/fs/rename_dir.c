@@ -432,6 +432,7 @@ static void undo(struct mover *m, struct fs_inode *top)
 {
     struct fs_call call = fs_call_own(m->fs);
     struct mover back = {.fs = m->fs, .call = &call, .from = m->to, .to = m->from};
+    struct fs_dir *dir = top->dir;
     struct ou_error err;
 
     call.deadline_ms = 0;
@@ -448,7 +449,7 @@ static void undo(struct mover *m, struct fs_inode *top)
                      m->from, m->to);
     {
         ou_lock_scope(&m->fs->lock);
-        top->dir->renaming = false;
+        dir->renaming = false;
         for (struct fs_inode *i = top; i; i = fs_tree_next(i, top))
             i->moved = false;
     }
@@ -488,7 +489,7 @@ int fs_rename_dir(struct fs *fs, struct fs_move *move, const struct fs_call *cal
     if (!call->may_wait)
         return FS_MUST_WAIT;
     patient.deadline_ms = 0;
-    r = fs_renames_begin(fs->renames, move->key, move->new_key, &id, err);
+    r = fs_renames_begin(fs->renames, move->key, move->new_key, "", &id, err);
     if (r < 0)
         return r;
     r = mover_init(&m, fs, move->key, move->new_key, &patient, err);
@@ -523,7 +524,7 @@ static void finish_staged(void *ctx, struct spool_file *file)
         fs_stage_again(left->mover->fs, file);
 }
 
-static int finish(struct fs *fs, const char *from, const char *to, struct ou_error *err)
+int fs_finish_rename_dir(struct fs *fs, const char *from, const char *to, struct ou_error *err)
 {
     struct fs_call call = fs_call_own(fs);
     struct left left = {.err = err};
@@ -542,23 +543,4 @@ static int finish(struct fs *fs, const char *from, const char *to, struct ou_err
         delete_keys(fs, &m.copied);
     mover_fini(&m);
     return r;
-}
-
-void fs_finish_renames(struct fs *fs)
-{
-    char *from, *to;
-    uint64_t id;
-
-    while (fs_renames_left(fs->renames, &id, &from, &to)) {
-        struct ou_error err = OU_ERROR_INIT;
-
-        ou_log_info(OU_LOG_FS, "finishing a rename from=%s to=%s", from, to);
-        if (finish(fs, from, to, &err) == 0)
-            fs_renames_end(fs->renames, id);
-        else
-            ou_log_error(OU_LOG_FS, &err,
-                         "rename stays half done until the next mount from=%s to=%s", from, to);
-        free(from);
-        free(to);
-    }
 }

@@ -13,12 +13,12 @@
 #include <string.h>
 
 #define JOURNAL_NAME  "renames.journal"
-#define OPEN_COUNT    64u /* renames under way at a time */
 #define COMPACT_LINES 256u
 
 struct entry {
     uint64_t id;
     char *from, *to;
+    char etag[OSS_ETAG_SIZE];
     bool old; /* from before this mount */
 };
 
@@ -27,8 +27,8 @@ struct fs_renames {
     struct ou_mutex lock; /* rank OU_RANK_FS + 40 */
     struct {
         struct ou_journal journal;
-        struct entry entries[OPEN_COUNT];
-        size_t count;
+        struct entry *entries;
+        size_t count, room;
         size_t lines;
         uint64_t next_id;
     } locked;
@@ -52,12 +52,28 @@ static void drop_id(struct fs_renames *r, uint64_t id)
         }
 }
 
+static int add(struct fs_renames *r, const struct entry *e, struct ou_error *err)
+{
+    if (r->locked.count == r->locked.room) {
+        size_t room = r->locked.room ? 2 * r->locked.room : 16;
+        struct entry *grown = realloc(r->locked.entries, room * sizeof(*grown));
+
+        if (!grown)
+            return ou_error_set(err, ENOMEM, JOURNAL_NAME);
+        r->locked.entries = grown;
+        r->locked.room = room;
+    }
+    r->locked.entries[r->locked.count++] = *e;
+    return 0;
+}
+
 static int replay(const struct ou_json *line, void *ctx, struct ou_error *err)
 {
     struct fs_renames *r = ctx;
-    const char *op = ou_json_string(line, "op");
+    const char *op = ou_json_string(line, "op"), *etag = ou_json_string(line, "etag");
     struct entry e = {.old = true};
     size_t len;
+    int result = -ENOMEM;
 
     r->locked.lines++;
     if (!op || !ou_json_u64(line, "id", &e.id))
@@ -66,17 +82,21 @@ static int replay(const struct ou_json *line, void *ctx, struct ou_error *err)
         r->locked.next_id = e.id + 1;
     if (strcmp(op, "end") == 0)
         drop_id(r, e.id);
-    if (strcmp(op, "begin") != 0 || r->locked.count == OPEN_COUNT)
+    if (strcmp(op, "begin") != 0)
         return 0;
+    if (etag && strlen(etag) < sizeof(e.etag))
+        memcpy(e.etag, etag, strlen(etag) + 1);
     e.from = ou_json_bytes(line, "from", &len);
     e.to = ou_json_bytes(line, "to", &len);
-    if (!e.from || !e.to) {
+    if (e.from && e.to)
+        result = add(r, &e, err);
+    else
+        (void)ou_error_set(err, ENOMEM, JOURNAL_NAME);
+    if (result < 0) {
         free(e.from);
         free(e.to);
-        return ou_error_set(err, ENOMEM, JOURNAL_NAME);
     }
-    r->locked.entries[r->locked.count++] = e;
-    return 0;
+    return result;
 }
 
 int fs_renames_open(const char *dir, struct fs_renames **renames, struct ou_error *err)
@@ -106,6 +126,7 @@ void fs_renames_close(struct fs_renames *r)
         return;
     while (r->locked.count)
         remove_at(r, 0);
+    free(r->locked.entries);
     ou_journal_close(&r->locked.journal);
     if (r->dirfd >= 0)
         (void)close(r->dirfd);
@@ -113,32 +134,38 @@ void fs_renames_close(struct fs_renames *r)
     free(r);
 }
 
-int fs_renames_begin(struct fs_renames *r, const char *from, const char *to, uint64_t *id,
-                     struct ou_error *err)
+int fs_renames_begin(struct fs_renames *r, const char *from, const char *to, const char *etag,
+                     uint64_t *id, struct ou_error *err)
 {
     ou_auto(ou_buf_fini) struct ou_buf line = {.data = NULL};
     struct entry e;
     int result;
 
     ou_lock_scope(&r->lock);
-    if (r->locked.count == OPEN_COUNT)
-        return ou_error_say(err, EBUSY, "%u directories are being renamed already", OPEN_COUNT);
     e = (struct entry){.id = r->locked.next_id++, .from = strdup(from), .to = strdup(to)};
     ou_buf_addf(&line, "{\"op\":\"begin\",\"id\":%" PRIu64 ",\"from\":", e.id);
     ou_json_quote_bytes(&line, from, strlen(from));
     ou_buf_adds(&line, ",\"to\":");
     ou_json_quote_bytes(&line, to, strlen(to));
+    if (*etag) {
+        ou_buf_adds(&line, ",\"etag\":");
+        ou_json_quote(&line, etag);
+    }
     ou_buf_adds(&line, "}");
     result = e.from && e.to ? ou_buf_check(&line, err) : ou_error_set(err, ENOMEM, "rename");
     if (result == 0)
+        result = add(r, &e, err);
+    if (result == 0) {
         result = ou_journal_append(&r->locked.journal, line.data, line.len, true, err);
+        if (result < 0)
+            r->locked.count--;
+    }
     if (result < 0) {
         free(e.from);
         free(e.to);
         return result;
     }
     r->locked.lines++;
-    r->locked.entries[r->locked.count++] = e;
     *id = e.id;
     return 0;
 }
@@ -161,7 +188,7 @@ void fs_renames_end(struct fs_renames *r, uint64_t id)
     r->locked.lines = 0;
 }
 
-int fs_renames_left(struct fs_renames *r, uint64_t *id, char **from, char **to)
+int fs_renames_left(struct fs_renames *r, struct fs_rename_left *left)
 {
     ou_lock_scope(&r->lock);
     for (size_t i = 0; i < r->locked.count; i++) {
@@ -170,13 +197,12 @@ int fs_renames_left(struct fs_renames *r, uint64_t *id, char **from, char **to)
         if (!e->old)
             continue;
         e->old = false;
-        *from = strdup(e->from);
-        *to = strdup(e->to);
-        *id = e->id;
-        if (*from && *to)
+        *left = (struct fs_rename_left){.id = e->id, .from = strdup(e->from), .to = strdup(e->to)};
+        memcpy(left->etag, e->etag, sizeof(left->etag));
+        if (left->from && left->to)
             return 1;
-        free(*from);
-        free(*to);
+        free(left->from);
+        free(left->to);
     }
     return 0;
 }

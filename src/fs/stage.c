@@ -413,6 +413,12 @@ void fs_stage_again(struct fs *fs, struct spool_file *file)
     if (inode)
         fs_evict_locked(fs, inode);
     (void)build_locked(fs, key, file);
+    inode = fs_inode_of_file(&fs->tree, file);
+    if (!inode)
+        return;
+    inode->changes++; /* what the kernel has of it, and readers, is of the object */
+    inode->own_changes++;
+    fs_notify_pages(fs, inode->id);
 }
 
 int fs_stage_object(struct fs *fs, const char *key, const struct fs_call *call,
