@@ -1,4 +1,5 @@
-"""clang-tidy over each file of a build once, as many at a time as there are processors.
+"""clang-tidy over each file of a build once, as many at a time as there are processors, and after
+what other tests do.
 
 usage: check_tidy.py CLANG_TIDY BUILD [ARGUMENT...]   (arguments for clang-tidy)
 
@@ -15,6 +16,7 @@ from pathlib import Path
 
 
 def main():
+    os.nice(10)
     tidy, build, arguments = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
     commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
     once = {command["file"]: command for command in reversed(commands)}

@@ -199,7 +199,7 @@ SYMLINK_MAX = 4095  # a larger object is no symlink, whatever its metadata say
 def test_rm_of_many_files(make_mount, server, bucket):
     count = 1500
     fill(bucket, count, SYMLINK_MAX + 1)
-    mount = make_mount(settle="500ms", **TRUST).start()
+    mount = make_mount(settle="1h", **TRUST).start()
     server.clear_log()
     run("rm", "-r", mount.path / "dir")
     mount.sync()
@@ -216,7 +216,7 @@ def test_rm_of_many_small_files(make_mount, server, bucket):
     """What is small enough to be a symlink has no type without its HEAD: many at once, or none."""
     count = 600
     fill(bucket, count)
-    mount = make_mount(settle="500ms", connections="32", **TRUST).start()
+    mount = make_mount(settle="1h", connections="32", **TRUST).start()
     server.option(latency_ms=30)
     server.clear_log()
     run("rm", "-r", mount.path / "dir")
@@ -232,7 +232,7 @@ def test_rm_of_many_small_files(make_mount, server, bucket):
 
 
 def test_rm_of_small_files_that_are_known(make_mount, server, bucket):
-    mount = make_mount(settle="200ms", **TRUST).start()
+    mount = make_mount(settle="1h", **TRUST).start()
     (mount.path / "dir").mkdir()
     for number in range(200):
         (mount.path / f"dir/{number:05}").write_bytes(b"x")

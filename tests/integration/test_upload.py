@@ -68,13 +68,14 @@ def wait_for_parts(server, count, key="big"):
 
 @pytest.mark.limit(300)
 def test_one_gigabyte_costs_its_parts_and_four_requests(build, server, make_mount, folder):
+    parts = build.smaller(128, 16)
     mount = make_mount(log="info").start()
-    digest = write_random(folder / "src", 1024 * MIB)
+    digest = write_random(folder / "src", parts * PART)
     server.clear_log()
     subprocess.run(["cp", folder / "src", mount.path / "big"], check=True)
     mount.sync("big", 120)
     counts = server.counts()
-    assert counts.pop("UploadPart") == 128
+    assert counts.pop("UploadPart") == parts
     assert counts.pop("InitiateMultipartUpload") == 1
     assert counts.pop("CompleteMultipartUpload") == 1
     assert sum(counts.values()) <= 2, counts
@@ -91,13 +92,13 @@ def slow(server):
 
 @pytest.mark.limit(300)
 def test_kill_in_the_middle_resumes_without_anyone_touching_the_file(
-    server, bucket, make_mount, folder
+    build, server, bucket, make_mount, folder
 ):
     mount = make_mount(log="info").start()
-    digest = write_random(folder / "src", 256 * MIB)
+    digest = write_random(folder / "src", build.smaller(32, 16) * PART)
     slow(server)
     subprocess.run(["cp", folder / "src", mount.path / "big"], check=True)
-    wait_for_parts(server, 10)
+    wait_for_parts(server, 6)
     mount.kill9()
     assert bucket.head("big") is None
     server.option(bandwidth_up=0)
