@@ -315,6 +315,42 @@ static void a_lost_answer_is_not_asked_for_again_where_that_would_double(void **
     ok(oss_delete_object(C, NULL, "mine", &err));
 }
 
+static void a_lost_answer_is_asked_for_again_where_nothing_is_doubled(void **state)
+{
+    static const char *const keys[] = {"b1", "b2"};
+    bool deleted[2] = {false, false};
+    char id[OSS_UPLOAD_ID_SIZE];
+    struct oss_upload_list uploads;
+    struct oss_written written;
+    struct oss_object object;
+    char *target = NULL;
+
+    (void)state;
+    put("b1", 200000);
+    put("b2", 1);
+    ok(oss_initiate_upload(C, NULL, "copied", NULL, id, &err));
+    fault("UploadPartCopy", 1, "", "\"apply-no-answer\"");
+    ok(oss_upload_part_copy(C, NULL, "copied", id, 1, "b1", 0, 200000, NULL, &written, &err));
+    assert_int_equal(server_count(server, "UploadPartCopy"), 2);
+    fault("AbortMultipartUpload", 1, "", "\"apply-no-answer\"");
+    ok(oss_abort_upload(C, NULL, "copied", id, &err));
+    ok(oss_list_uploads(C, NULL, "copied", NULL, NULL, &uploads, &err));
+    assert_int_equal(uploads.count, 0);
+    oss_upload_list_fini(&uploads);
+
+    fault("PutSymlink", 1, "", "\"apply-no-answer\"");
+    ok(oss_put_symlink(C, NULL, "l", "b1", NULL, &err));
+    ok(oss_get_symlink(C, NULL, "l", &target, &err));
+    assert_string_equal(target, "b1");
+    free(target);
+
+    fault("DeleteMultipleObjects", 1, "", "\"apply-no-answer\"");
+    assert_int_equal(oss_delete_objects(C, NULL, keys, 2, deleted, &err), 2);
+    assert_true(deleted[0] && deleted[1]);
+    assert_int_equal(oss_head_object(C, NULL, "b1", &object, &err), 0);
+    ok(oss_delete_object(C, NULL, "l", &err));
+}
+
 static void a_lost_complete_is_told_and_found_applied(void **state)
 {
     char id[OSS_UPLOAD_ID_SIZE];
@@ -640,6 +676,7 @@ int main(void)
         calmly(a_damaged_whole_object_is_found_by_its_crc),
         calmly(a_broken_listing_is_asked_for_again),
         calmly(a_lost_answer_is_not_asked_for_again_where_that_would_double),
+        calmly(a_lost_answer_is_asked_for_again_where_nothing_is_doubled),
         calmly(a_lost_complete_is_told_and_found_applied),
         calmly(initiate_is_repeated_when_oss_said_it_did_nothing),
         calmly(a_failing_body_ends_the_request_and_stores_nothing),
