@@ -112,6 +112,18 @@ static void answer_handover(const struct cli_answering *d, struct ou_buf *reply)
     ou_buf_addf(reply, "{\"pid\":%d}", (int)getpid());
 }
 
+static void answer_reload(const struct cli_answering *d, struct ou_buf *reply)
+{
+    struct oss_cred_status status;
+
+    d->reload(d->ctx);
+    oss_cred_status(d->session->chain, &status);
+    if (status.failures > 0)
+        answer_error(reply, &status.last_error);
+    else
+        ou_buf_adds(reply, "{}");
+}
+
 void cli_answer(void *ctx, const struct ou_json *request, struct ou_cancel *cancel,
                 struct ou_buf *reply)
 {
@@ -126,8 +138,7 @@ void cli_answer(void *ctx, const struct ou_json *request, struct ou_cancel *canc
     } else if (command && strcmp(command, "handover") == 0) {
         answer_handover(d, reply);
     } else if (command && strcmp(command, "reload") == 0) {
-        d->reload(d->ctx);
-        ou_buf_adds(reply, "{}");
+        answer_reload(d, reply);
     } else {
         (void)ou_error_say(&err, EINVAL, "no command is called %s", command ? command : "nothing");
         answer_error(reply, &err);

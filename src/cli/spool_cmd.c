@@ -146,6 +146,9 @@ static int resume_one(void *ctx, const char *mountpoint, struct ou_error *err)
 
     if (r == 0)
         r = cli_control_call(socket, "{\"command\":\"reload\"}", &text, &reply, err);
+    if (r == 0 && ou_json_string(reply, "error"))
+        return ou_error_say(err, EIO, "%s: parked files are tried again, but with the old keys: %s",
+                            mountpoint, ou_json_string(reply, "error"));
     if (r == 0)
         ++*count;
     return r;

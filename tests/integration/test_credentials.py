@@ -136,7 +136,8 @@ def test_a_program_gives_keys_and_a_refused_set_of_it_is_told(make_mount, folder
     told = credentials(mount)
     assert told["source"].startswith("credential_process") and told["expires"] == 0
     answer.unlink()
-    mount.run("spool", "resume", mount.path)
+    resumed = mount.run("spool", "resume", mount.path, check=False)
+    assert resumed.returncode == 1 and "old keys" in resumed.stderr, resumed.stderr
     assert "credential_process" in credentials(mount)["error"]
     (mount.path / "f").write_bytes(b"x")
     mount.sync()

@@ -40,7 +40,7 @@ def test_everything_is_installed(prefix):
     for name in FILES:
         assert (prefix / name).exists(), name
     unit = (prefix / "lib/systemd/system/ossfs-up@.service").read_text()
-    assert "ExecStart=ossfs-up %f -f" in unit
+    assert "Type=forking\nExecStart=ossfs-up %f\n" in unit
 
 
 def helper_environment(build, folder):
