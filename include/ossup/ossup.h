@@ -22,6 +22,10 @@
  * on from there. What is in OSS at the end is compared with the file by CRC-64. If the file
  * changes while it is uploaded, the upload is given up: an object never mixes two versions.
  *
+ * Nothing is written but the checkpoint. `ossfs-up gc --checkpoint-dir` is told of its directory,
+ * so that it leaves unfinished uploads alone. `ossfs-up put` goes on with the library's, and the
+ * other way round.
+ *
  * Structs: zero them and set struct_size; members may be added at their ends in later versions.
  * Strings are copied or borrowed for the call only. Sizes are bytes.
  *
