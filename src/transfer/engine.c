@@ -261,6 +261,13 @@ int xfer_upload_replan(struct xfer_upload *u, struct xfer_plan *plan, struct ou_
     return 0;
 }
 
+void xfer_upload_hold(struct xfer_upload *u, bool hold)
+{
+    ou_lock_scope(&u->engine->lock);
+    u->held = hold;
+    xfer_schedule_locked(u);
+}
+
 void xfer_upload_kick(struct xfer_upload *u)
 {
     ou_lock_scope(&u->engine->lock);

@@ -182,6 +182,13 @@ void xfer_upload_touch(struct xfer_upload *upload, uint64_t offset, uint64_t siz
  * done() comes.
  */
 int xfer_upload_replan(struct xfer_upload *upload, struct xfer_plan *plan, struct ou_error *err);
+/**
+ * xfer_upload_hold() - from now on no part is begun, or again some are
+ *
+ * For an owner whose bytes are being rewritten: what it touches would be sent again and again. Those
+ * in flight go on. While it is held and parts are to be sent, may_publish() is not asked.
+ */
+void xfer_upload_hold(struct xfer_upload *upload, bool hold);
 /** xfer_upload_kick() - ask may_publish() again; also ends a backoff. */
 void xfer_upload_kick(struct xfer_upload *upload);
 /**

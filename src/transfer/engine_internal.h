@@ -102,6 +102,7 @@ struct xfer_upload {
     bool completing;   /* Complete was sent; only it can tell what became of it */
     bool forget;       /* the id is of no use any more; */
     bool forget_abort; /* it must be aborted, too */
+    bool held;         /* no part is begun */
     bool asleep;       /* may_publish() said no */
     bool kicked;       /* since the gate was asked */
     bool touched;      /* since the gate was asked */

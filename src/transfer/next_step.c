@@ -10,7 +10,7 @@
  *   find                        FIND
  *   multipart without id        INITIATE
  *   list                        LIST
- *   part WANTED or LISTED         SEND, COMPARE, at most `threads` at once
+ *   part WANTED or LISTED         SEND, COMPARE, at most `threads` at once; nothing while held
  *   something in flight         nothing
  *   awake                       PUBLISH
  */
@@ -45,7 +45,8 @@ static enum xfer_step_kind next_when_canceled(struct xfer_upload *u, uint64_t no
 static enum xfer_step_kind next_part(struct xfer_upload *u, uint64_t now, size_t *index,
                                      uint64_t *wake_at)
 {
-    if (u->parts.flight >= u->engine->threads || !xfer_parts_next(&u->parts, now, index, wake_at))
+    if (u->held || u->parts.flight >= u->engine->threads ||
+        !xfer_parts_next(&u->parts, now, index, wake_at))
         return XFER_STEP_NONE;
     return u->parts.parts[*index].state == XFER_PART_LISTED ? XFER_STEP_COMPARE : XFER_STEP_SEND;
 }

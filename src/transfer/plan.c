@@ -183,6 +183,20 @@ static size_t growing_parts(uint64_t size, uint64_t part_size)
     return 0;
 }
 
+uint64_t xfer_growing_end(uint64_t part_size, uint64_t limit)
+{
+    uint64_t end = 0;
+
+    for (size_t i = 0; i < OSS_PART_NUMBER_MAX; i++) {
+        uint64_t part = growing_part_size(part_size, i);
+
+        if (part > limit - end)
+            break;
+        end += part;
+    }
+    return end;
+}
+
 static int cut_growing(struct xfer_plan *plan, size_t parts, struct ou_error *err)
 {
     uint64_t at = 0;

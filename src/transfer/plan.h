@@ -78,6 +78,16 @@ int xfer_part_size(uint64_t object_size, uint64_t wanted, uint64_t *part_size,
                    struct ou_error *err);
 
 /**
+ * xfer_growing_end() - where whole parts of a growing plan end
+ * @part_size: OSS_PART_SIZE_MIN..MAX
+ * @limit:     bytes that are there
+ *
+ * Return: the end of the last whole part at or before @limit, 0: there is none. With UINT64_MAX:
+ * the largest file that a growing plan holds; a larger one is planned as without .growing.
+ */
+uint64_t xfer_growing_end(uint64_t part_size, uint64_t limit);
+
+/**
  * xfer_plan_make() - minimal bytes sent, then minimal requests
  *
  * Sends no more than the changed runs rounded out to the part grid plus 2 x 100 KiB for each run.

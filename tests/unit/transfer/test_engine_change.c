@@ -278,6 +278,44 @@ static void growing_file_sends_each_part_once(void **state)
     end(&o);
 }
 
+static _Atomic bool holding;
+
+static void no_part_while_held(enum bucket_op op, unsigned number, enum bucket_moment moment)
+{
+    if (op == OP_PART && moment == MOMENT_BEGIN && holding) {
+        (void)fprintf(stderr, "part %u was begun while the upload was held\n", number);
+        abort();
+    }
+}
+
+static void held_upload_begins_no_part(void **state)
+{
+    struct owner o;
+
+    (void)state;
+    owner_init(&o, "held", 4 * PART_SIZE);
+    o.publish = 0;
+    begin(&o, 2 * PART_SIZE, 0);
+    owner_wait_asked(&o, 1);
+    xfer_upload_hold(upload_of(&o), true);
+    bucket.hook = no_part_while_held;
+    holding = true;
+    owner_write(&o, 0, 1, 'x');
+    replan_to(&o, o.size, 0);
+    xfer_upload_kick(upload_of(&o)); /* neither what was touched nor what is new */
+    assert_int_equal(bucket.op_count[OP_PART], 2);
+    ou_mutex_lock(&o.lock);
+    o.publish = 1;
+    ou_mutex_unlock(&o.lock);
+    holding = false;
+    xfer_upload_hold(upload_of(&o), false);
+    xfer_upload_kick(upload_of(&o));
+    owner_wait_done(&o);
+    assert_published(&o);
+    assert_int_equal(bucket.op_count[OP_PART], 5);
+    end(&o);
+}
+
 static uint64_t replan_size;
 static uint64_t replan_threshold;
 
@@ -524,6 +562,7 @@ int main(void)
         cmocka_unit_test_setup(gate_sleeps_until_it_is_kicked, reset),
         cmocka_unit_test_setup(owner_that_gives_up_at_the_gate_gets_its_own_error, reset),
         cmocka_unit_test_setup(growing_file_sends_each_part_once, reset),
+        cmocka_unit_test_setup(held_upload_begins_no_part, reset),
         cmocka_unit_test_setup(replan_in_flight_publishes_the_new_version, reset),
         cmocka_unit_test_setup(replan_is_refused_while_publishing, reset),
         cmocka_unit_test_setup(copied_range_that_is_written_is_sent, reset),

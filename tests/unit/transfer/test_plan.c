@@ -185,6 +185,28 @@ static void growing_file_keeps_the_parts_it_has(void **state)
     xfer_plan_fini(&plan);
 }
 
+static void whole_parts_of_a_growing_file_end_where_its_plan_says(void **state)
+{
+    struct unit_random random = {.state = 12};
+    struct xfer_plan_input in = {.part_size = 8 * MIB, .growing = true};
+    uint64_t most = xfer_growing_end(8 * MIB, UINT64_MAX);
+
+    (void)state;
+    assert_int_equal(xfer_growing_end(8 * MIB, 8 * MIB - 1), 0);
+    assert_int_equal(xfer_growing_end(8 * MIB, 8 * MIB), 8 * MIB);
+    assert_in_range(most, TIB, 3 * TIB);
+    for (int round = 0; round < 60; round++) {
+        uint64_t end;
+        struct xfer_plan plan;
+
+        in.size = 8 * MIB + unit_random_below(&random, (uint64_t)1 << (24 + round % 16));
+        end = xfer_growing_end(in.part_size, in.size);
+        plan = make(&in);
+        assert_int_equal(end, in.size == end ? plan.size : plan.parts[plan.count - 1].offset);
+        xfer_plan_fini(&plan);
+    }
+}
+
 /* -- with a base -- */
 
 static struct xfer_plan plan_with_base(uint64_t size, uint64_t base_size,
@@ -478,6 +500,7 @@ int main(void)
         cmocka_unit_test(kind_follows_from_size_and_threshold),
         cmocka_unit_test(sparse_tebibyte_is_planned),
         cmocka_unit_test(growing_file_keeps_the_parts_it_has),
+        cmocka_unit_test(whole_parts_of_a_growing_file_end_where_its_plan_says),
         cmocka_unit_test(unchanged_object_is_one_copy),
         cmocka_unit_test(one_byte_in_10_gigabytes_sends_one_part),
         cmocka_unit_test(one_byte_in_the_middle_is_one_part_and_two_copies),
