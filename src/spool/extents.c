@@ -265,6 +265,18 @@ bool extent_map_next(const struct extent_map *m, uint64_t offset, struct extent 
     return true;
 }
 
+bool extent_map_has(const struct extent_map *m, enum extent_slot slot, uint64_t offset,
+                    uint64_t size)
+{
+    struct extent e;
+
+    for (uint64_t at = offset; extent_map_next(m, at, &e) && e.offset - offset < size;
+         at = end_of(&e))
+        if (e.slot == slot)
+            return true;
+    return false;
+}
+
 uint64_t extent_map_bytes(const struct extent_map *m)
 {
     struct extent e;

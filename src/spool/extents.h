@@ -2,9 +2,9 @@
  * Extents: which bytes of a staged file lie where; and sets of ranges.
  *
  * A map says for byte ranges of a file in which *slot* they lie. Slots are two
- * data files with the same offsets (A and B) and "zero" (nothing stored, reads
- * as zeros). What the map does not cover shows the base, or zeros where there is
- * none. Neighbours that can be one are one. Bytes; half-open ranges.
+ * data files with the same offsets (A and B), "zero" (nothing stored, reads as
+ * zeros) and "sent" (let go here: a part of the unfinished upload has it). What
+ * the map does not cover shows the base, or zeros where there is none. Neighbours that can be one are one. Bytes; half-open ranges.
  *
  * Pure data structure; no locks. A range set is a map that uses one slot.
  * Cost: O(log n) to find, O(log n) amortised to set.
@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum extent_slot { EXTENT_NONE = -1, EXTENT_A = 0, EXTENT_B = 1, EXTENT_ZERO = 2 };
+enum extent_slot { EXTENT_NONE = -1, EXTENT_A = 0, EXTENT_B = 1, EXTENT_ZERO = 2, EXTENT_SENT = 3 };
 
 struct extent {
     uint64_t offset;
@@ -48,6 +48,9 @@ void extent_map_cut(struct extent_map *m, uint64_t size);
 struct extent extent_map_at(const struct extent_map *m, uint64_t offset);
 /** extent_map_next() - the first extent that ends beyond @offset (not cut). false: none. */
 bool extent_map_next(const struct extent_map *m, uint64_t offset, struct extent *out);
+/** extent_map_has() - some byte of [@offset, @offset + @size) lies in @slot. */
+bool extent_map_has(const struct extent_map *m, enum extent_slot slot, uint64_t offset,
+                    uint64_t size);
 /** extent_map_bytes() - bytes in slots A and B. */
 uint64_t extent_map_bytes(const struct extent_map *m);
 

@@ -6,7 +6,7 @@
  * last one out takes the file off the table, so a clean file is found for as long as anybody
  * knows it, and costs no disk.
  */
-#include "spool/file.h"
+#include "spool/early.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -75,6 +75,7 @@ void spool_file_free(struct spool_file *f)
     extent_map_fini(&f->poison);
     spool_base_fini(&f->live_base);
     spool_attr_fini(&f->attr);
+    free(f->early.sent);
     (void)pthread_cond_destroy(&f->changed);
     ou_mutex_fini(&f->lock);
     ou_mutex_fini(&f->io);
@@ -185,8 +186,8 @@ void spool_file_disk(struct spool_file *f, uint64_t reserved)
     }
     grown = (int64_t)bytes - (int64_t)f->disk_bytes;
     f->disk_bytes = bytes;
+    spool_space_settle(f->spool, reserved, grown); /* one step: see room_will_come() */
     ou_mutex_unlock(&f->lock);
-    spool_space_settle(f->spool, reserved, grown);
 }
 
 void spool_file_remove_data(struct spool_file *f)
@@ -287,16 +288,31 @@ bool spool_file_unstable_locked(const struct spool_file *f)
 
 bool spool_file_left_behind_locked(const struct spool_file *f)
 {
-    return f->s.upload.key && (f->unlinked || strcmp(f->s.upload.key, f->s.key) != 0);
+    return f->s.upload.key &&
+           (f->unlinked || f->abandoned || strcmp(f->s.upload.key, f->s.key) != 0);
 }
 
-/* When an upload of it may begin; 0: not for now. */
+uint64_t spool_file_next_attr_locked(const struct spool_file *f)
+{
+    uint64_t taken[] = {f->s.attr_number, f->s.attr_published, f->s.upload.attr, f->early.attr};
+    uint64_t most = 0;
+
+    for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++)
+        most = taken[i] > most ? taken[i] : most;
+    return most + 1;
+}
+
+/* When an upload of it may begin, or go on; 0: not for now. */
 static uint64_t due_of_locked(const struct spool_file *f)
 {
     const struct spool_config *c = &f->spool->config;
     bool free_now = f->writers == 0 || f->publishable == f->s.version;
     uint64_t due = f->changed_ms + c->settle_ms;
 
+    if (f->up && f->early.on)
+        return spool_early_due_locked(f);
+    if (f->up && f->gate_ms)
+        return f->hurry ? 1 : f->gate_ms;
     if (f->up) /* its end plans again */
         return 0;
     if (spool_file_left_behind_locked(f)) /* before anybody else uploads to that key */

@@ -25,6 +25,26 @@ struct spool_base_reader {
     struct xfer_reader *reader;
 };
 
+/* An upload ahead of the close: spool/early.h. Under .io and .lock both, unless said. */
+struct spool_early {
+    bool on;                 /* .up sends live bytes */
+    bool off;                /* it failed: not again before the file is cut to nothing */
+    bool held;               /* the writer went back */
+    bool pressed;            /* somebody waits for room */
+    bool told;               /* that released bytes cannot be changed: once is enough */
+    uint64_t prefix;         /* written without a gap from the beginning to here */
+    uint64_t planned;        /* the end of the last part that the engine has */
+    uint64_t parts;          /* how many that are */
+    struct spool_part *sent; /* that arrived and equal the live bytes */
+    size_t sent_count, sent_room;
+    /* .lock: what Initiate was given */
+    bool has_times;
+    uint64_t attr;
+    struct timespec mtime, ctime;
+    bool has_ctime;
+    unsigned attr_sets;
+};
+
 struct spool_file {
     /* constant */
     struct spool *spool;
@@ -58,16 +78,20 @@ struct spool_file {
     uint64_t attr_number;
     struct extent_map stored[SPOOL_SLOTS]; /* sets: what the data files may hold */
     struct spool_upload *up;               /* the upload that is with the engine */
+    struct spool_early early;
+    bool abandoned; /* was open when the daemon died: only its upload is to be ended */
 
     /* under .lock: */
     int fd[SPOOL_SLOTS]; /* -1: closed */
     unsigned opens, writers;
-    unsigned busy;    /* calls that use .fd or .journal */
-    unsigned reading; /* of these, calls that read where a map said a moment ago */
-    unsigned held;    /* > 0: no upload may begin (a rename needs the key) */
-    unsigned parked;  /* times in a row */
-    bool left_behind; /* counted in spool->left_behind */
-    bool foreign;     /* counted in spool->foreign_bases: it uses the object of another key */
+    unsigned busy;       /* calls that use .fd or .journal */
+    unsigned reading[2]; /* of these, calls that read where a map said a moment ago, by .epoch */
+    unsigned epoch;      /* 0 or 1: of those who begin to read now */
+    unsigned attr_sets;  /* attributes were set, not only moved by writing */
+    unsigned held;       /* > 0: no upload may begin (a rename needs the key) */
+    unsigned parked;     /* times in a row */
+    bool left_behind;    /* counted in spool->left_behind */
+    bool foreign;        /* counted in spool->foreign_bases: it uses the object of another key */
     bool ending; /* its upload is told to have ended, and what follows from that is being done */
     bool hurry;  /* someone waits for it: no settle time */
     bool tell;   /* .s.failed is to be returned once */
@@ -79,7 +103,8 @@ struct spool_file {
     uint64_t open_publish_ms; /* when that was last done */
     uint64_t published_version, published_attr; /* newest in the bucket under its name */
     uint64_t retry_ms;                          /* parked: when it is tried again; 0: not parked */
-    uint64_t disk_bytes;                        /* what the data files take */
+    uint64_t gate_ms; /* when the upload's gate is to be asked again; 0: it will be, or need not */
+    uint64_t disk_bytes; /* what the data files take */
 
     size_t timer_at; /* timer.lock: index + 1 in the heap; 0: not in it */
     uint64_t due_ms; /* timer.lock */
@@ -118,6 +143,8 @@ bool spool_file_pending_locked(const struct spool_file *file);
 bool spool_file_unstable_locked(const struct spool_file *file);
 /** spool_file_foreign_locked() - count it as one that needs another key's object, or not. */
 void spool_file_foreign_locked(struct spool_file *file);
+/** spool_file_next_attr_locked() - a number that neither a version nor an upload has for its attributes. */
+uint64_t spool_file_next_attr_locked(const struct spool_file *file);
 
 /* -- file_journal.c: all with .io held -- */
 /** spool_file_record() - append the records in @lines and apply them. @sync: reaches the disk. */
@@ -139,6 +166,8 @@ int spool_file_make_stable(struct spool_file *file, bool sync, struct ou_error *
 int spool_file_make_synced(struct spool_file *file, struct ou_error *err);
 /** spool_file_reclaim() - give back disk space that no version refers to. */
 void spool_file_reclaim(struct spool_file *file);
+/** spool_file_punch() - likewise in [@begin, @end), now: waits for those who are reading there. */
+int spool_file_punch(struct spool_file *file, uint64_t begin, uint64_t end, struct ou_error *err);
 
 /* -- file_read.c -- */
 /**
@@ -191,6 +220,8 @@ struct spool_upload *spool_upload_next(const struct spool_upload *up); /* spool-
 struct spool_file *spool_upload_file(const struct spool_upload *up);
 /** spool_upload_doomed() - its file has no name any more, or another. */
 bool spool_upload_doomed(const struct spool_upload *up);
+/** spool_upload_is_ahead() - it was begun before the close, and has not asked for its key yet. */
+bool spool_upload_is_ahead(struct spool_upload *up);
 /** spool_uploads_drop() - after the engine stopped: nobody will call done(). */
 void spool_uploads_drop(struct spool *spool);
 

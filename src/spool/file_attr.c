@@ -111,7 +111,8 @@ int spool_file_set_attr(struct spool_file *f, const struct spool_attr *attr, uns
         f->attr.xattr = xattr;
     same = same_attr(&before, &f->attr);
     if (!same) {
-        f->attr_number = f->s.attr_number + 1;
+        f->attr_number = spool_file_next_attr_locked(f);
+        f->attr_sets++;
         f->changed_ms = ou_now_ms();
     }
     if (which & SPOOL_SET_XATTR)

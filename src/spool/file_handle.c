@@ -1,7 +1,7 @@
 /*
  * Handles, and what makes a version count: close, flush, fsync, waiting for the bucket.
  */
-#include "spool/file.h"
+#include "spool/early.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -60,6 +60,7 @@ int spool_file_close(struct spool_file *f, bool writer, struct ou_error *err)
     ou_mutex_unlock(&f->lock);
 
     if (last_writer) {
+        spool_early_take_times(f);
         r = spool_file_make_stable(f, false, err);
         if (r < 0)
             ou_log_error(OU_LOG_SPOOL, err, "closed file is not taken over key=%s", f->s.key);
@@ -84,6 +85,7 @@ int spool_file_flush(struct spool_file *f, struct ou_error *err)
 
     ou_lock_scope(&f->io);
     enter(f);
+    spool_early_take_times(f);
     r = spool_file_make_stable(f, false, err);
     leave(f);
     if (r == 0) {

@@ -1,7 +1,7 @@
 /*
  * Reading: what is local comes from its slot, what is not from the base, the rest is zeros.
  */
-#include "spool/file.h"
+#include "spool/early.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -123,16 +123,19 @@ ssize_t spool_file_read_slot_locked(struct spool_file *f, enum extent_slot slot,
                                     size_t len, uint64_t offset, struct ou_error *err)
 {
     int fd = spool_file_fd_locked(f, slot, false, err);
+    unsigned epoch = f->epoch;
     ssize_t n;
 
     if (fd < 0)
         return fd == -ENOENT ? ou_error_say(err, EIO, "the data file of %s is gone", f->id) : fd;
     spool_file_enter_locked(f);
-    f->reading++;
+    f->reading[epoch]++;
     ou_mutex_unlock(&f->lock);
     n = ou_pread_full(fd, buf, len, offset, err);
     ou_mutex_lock(&f->lock);
-    f->reading--;
+    f->reading[epoch]--;
+    if (epoch != f->epoch && !f->reading[epoch]) /* somebody waits to punch */
+        (void)pthread_cond_broadcast(&f->changed);
     spool_file_leave_locked(f);
     if (n >= 0 && (size_t)n < len)
         return ou_error_say(err, EIO, "the data file of %s is too short", f->id);
@@ -168,6 +171,8 @@ static ssize_t read_run(struct spool_file *f, void *buf, size_t len, uint64_t of
         return spool_file_read_base(f, false, buf, len, offset, cancel, err);
     }
     ou_mutex_unlock(&f->lock);
+    if (e.slot == EXTENT_SENT)
+        return spool_release_await(f, offset, cancel, err);
     memset(buf, 0, len);
     return (ssize_t)len;
 }
@@ -196,17 +201,15 @@ bool spool_file_local(struct spool_file *f, uint64_t offset, size_t len)
     uint64_t end;
 
     ou_lock_scope(&f->lock);
-    end = offset < f->base_limit ? f->base_limit : offset;
-    if (end > f->size)
-        end = f->size;
-    if (len < end - offset)
-        end = offset + len;
+    if (offset >= f->size)
+        return true;
+    end = len < f->size - offset ? offset + len : f->size;
     while (offset < end) {
         struct extent e = extent_map_at(&f->live, offset);
 
-        if (e.slot == EXTENT_NONE)
+        if (e.slot == EXTENT_SENT || (e.slot == EXTENT_NONE && offset < f->base_limit))
             return false;
-        offset += e.size;
+        offset += e.size < end - offset ? e.size : end - offset;
     }
     return true;
 }
@@ -221,7 +224,7 @@ int spool_file_seek(struct spool_file *f, uint64_t offset, int whence, uint64_t 
         return ou_error_set(err, ENXIO, "seek beyond the end");
     while (offset < f->size) {
         struct extent e = extent_map_at(&f->live, offset);
-        bool data = e.slot == EXTENT_A || e.slot == EXTENT_B;
+        bool data = e.slot == EXTENT_A || e.slot == EXTENT_B || e.slot == EXTENT_SENT;
         uint64_t run = e.size;
 
         if (e.slot == EXTENT_NONE && offset < f->base_limit) {

@@ -227,7 +227,7 @@ void spool_file_reclaim(struct spool_file *f)
     if (f->s.synced_version && f->s.synced_version != f->s.version)
         return; /* the last synced version may need it; the keeper syncs soon */
     ou_mutex_lock(&f->lock);
-    if (f->reading) { /* it may be on its way there */
+    if (f->reading[0] || f->reading[1]) { /* it may be on its way there */
         ou_mutex_unlock(&f->lock);
         return;
     }
@@ -248,4 +248,37 @@ void spool_file_reclaim(struct spool_file *f)
     spool_file_leave_locked(f); /* closes what nobody else has open */
     ou_mutex_unlock(&f->lock);
     spool_file_disk(f, 0);
+}
+
+/* Those who looked into a map before it was changed have read; others come and go meanwhile. */
+static void await_readers_locked(struct spool_file *f)
+{
+    unsigned before = f->epoch;
+
+    f->epoch = 1 - before;
+    while (f->reading[before])
+        ou_cond_wait(&f->changed, &f->lock);
+}
+
+int spool_file_punch(struct spool_file *f, uint64_t begin, uint64_t end, struct ou_error *err)
+{
+    int r = 0;
+
+    ou_mutex_assert_held(&f->io);
+    ou_mutex_lock(&f->lock);
+    spool_file_enter_locked(f);
+    await_readers_locked(f);
+    for (int i = 0; r == 0 && i < SPOOL_SLOTS; i++) {
+        struct extent e;
+        int fd;
+
+        if (!extent_map_next(&f->stored[i], begin, &e) || e.offset >= end)
+            continue;
+        fd = spool_file_fd_locked(f, (enum extent_slot)i, false, err);
+        r = fd < 0 ? fd : punch(f, (enum extent_slot)i, fd, begin, end);
+    }
+    spool_file_leave_locked(f);
+    ou_mutex_unlock(&f->lock);
+    spool_file_disk(f, 0);
+    return r < 0 ? ou_error_set(err, -r, "punch a hole into the data of %s", f->id) : 0;
 }

@@ -8,7 +8,7 @@
  * A write that fails leaves its range *poisoned*: what the program wanted there is not known, so
  * the file is not taken over until that range is written, punched or cut off.
  */
-#include "spool/file.h"
+#include "spool/early.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -32,7 +32,7 @@ static void touched_locked(struct spool_file *f, bool bytes)
         f->attr.mtime = now;
     f->attr.ctime = now;
     f->attr.has_ctime = true;
-    f->attr_number = f->s.attr_number + 1;
+    f->attr_number = spool_file_next_attr_locked(f);
     f->changed_ms = ou_now_ms();
     spool_file_keep_locked(f);
 }
@@ -142,6 +142,7 @@ static int write_at(struct spool_file *f, const char *buf, size_t len, uint64_t 
     r = f->has_sidecar ? 0 : spool_file_journal(f, &(struct ou_buf){0}, false, err);
     if (r == 0)
         r = protect(f, offset, len, err);
+    spool_early_touch(f, offset, len);
     while (r == 0 && done < len) {
         uint64_t run = len - done;
         enum extent_slot slot = choose_slot(f, offset + done, &run);
@@ -159,7 +160,22 @@ static int write_at(struct spool_file *f, const char *buf, size_t len, uint64_t 
     touched_locked(f, true);
     spool_file_plan_locked(f);
     ou_mutex_unlock(&f->lock);
+    spool_early_touch(f, offset, len);
+    if (r == 0)
+        spool_early_written(f);
     return r < 0 ? ou_error_prefix(err, "write to the spool") : 0;
+}
+
+static int change_at(struct spool_file *f, const char *buf, size_t len, uint64_t offset,
+                     struct ou_error *err)
+{
+    int r = spool_release_guard(f, offset, len, err);
+
+    if (r == 0)
+        return write_at(f, buf, len, offset, err);
+    ou_lock_scope(&f->lock);
+    poison_locked(f, offset, len, err);
+    return r;
 }
 
 static ssize_t write_any(struct spool_file *f, const void *buf, size_t len, const uint64_t *where,
@@ -185,7 +201,7 @@ static ssize_t write_any(struct spool_file *f, const void *buf, size_t len, cons
         if (offset > SPOOL_SIZE_MAX - len)
             r = ou_error_set(err, EFBIG, "append at %" PRIu64, offset);
         else
-            r = write_at(f, buf, len, offset, err);
+            r = change_at(f, buf, len, offset, err);
         spool_file_disk(f, len);
     }
     ou_mutex_lock(&f->lock);
@@ -230,14 +246,23 @@ static void truncate_locked(struct spool_file *f, uint64_t size)
 
 int spool_file_truncate(struct spool_file *f, uint64_t size, struct ou_error *err)
 {
+    int r;
+
     if (size > SPOOL_SIZE_MAX)
         return ou_error_set(err, EFBIG, "truncate to %" PRIu64, size);
     ou_lock_scope(&f->io);
+    r = size ? spool_release_guard(f, size, SPOOL_SIZE_MAX - size, err) : 0;
+    if (r < 0)
+        return r;
+    spool_early_touch(f, size, SPOOL_SIZE_MAX - size);
     ou_mutex_lock(&f->lock);
     truncate_locked(f, size);
     ou_mutex_unlock(&f->lock);
-    if (size == 0)
+    spool_early_touch(f, size, SPOOL_SIZE_MAX - size);
+    if (size == 0) {
+        spool_early_drop(f);
         spool_file_reclaim(f);
+    }
     return 0;
 }
 
@@ -245,8 +270,11 @@ static int zero_range(struct spool_file *f, uint64_t offset, uint64_t size, bool
                       struct ou_error *err)
 {
     uint64_t end = offset + size;
-    int r = 0;
+    int r = spool_release_guard(f, offset, size, err);
 
+    if (r < 0)
+        return r;
+    spool_early_touch(f, offset, size);
     ou_mutex_lock(&f->lock);
     if (keep_size && end > f->size)
         end = f->size;
@@ -260,6 +288,7 @@ static int zero_range(struct spool_file *f, uint64_t offset, uint64_t size, bool
         }
     }
     ou_mutex_unlock(&f->lock);
+    spool_early_touch(f, offset, size);
     return r;
 }
 

@@ -10,7 +10,7 @@
  * After a crash that file is gone. The upload id is gone on with, parts whose bytes changed since
  * are sent again, and the newest stable version is published.
  */
-#include "spool/upload.h"
+#include "spool/early.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -102,6 +102,8 @@ static int keep_run(struct spool_upload *up, const struct extent *e, struct ou_e
     if (e->slot == EXTENT_A || e->slot == EXTENT_B) {
         r = copy_slot(up, e->slot, e->offset, e->size, err);
         where = EXTENT_A;
+    } else if (e->slot == EXTENT_SENT) {
+        where = EXTENT_SENT;
     } else if (e->slot == EXTENT_NONE && e->offset < f->s.base_limit) {
         where = EXTENT_B;
     }
@@ -174,6 +176,8 @@ ssize_t spool_frozen_read(struct spool_upload *up, void *buf, size_t *len, uint6
         return spool_file_read_base(f, true, buf, *len, offset, f->spool->cancel, err);
     if (e.slot == EXTENT_A)
         return ou_pread_full(fd, buf, *len, offset, err);
+    if (e.slot == EXTENT_SENT)
+        return spool_release_lost(f, err);
     memset(buf, 0, *len);
     return (ssize_t)*len;
 }

@@ -68,6 +68,7 @@ struct spool_space {
     struct {
         uint64_t used;     /* by data files */
         uint64_t reserved; /* by writes that are going on */
+        uint64_t wanted;   /* by those that wait */
         unsigned waiting;
         bool stopping;
     } locked;
@@ -109,6 +110,7 @@ struct spool {
     atomic_uint foreign_bases; /* files whose base has another key: usually none */
     atomic_uint left_behind;   /* files whose upload under a former name is to be ended */
     atomic_bool started;
+    atomic_bool cannot_punch; /* the spool's file system makes no holes */
     struct spool_timer timer;
     struct spool_space space;
     struct spool_deletes deletes;
@@ -154,6 +156,9 @@ void spool_timer_set(struct spool_file *file, uint64_t due_ms);
 /** spool_timer_uploads() - @change more uploads are with the engine. */
 void spool_timer_uploads(struct spool *spool, int change);
 
+/** spool_timer_has_room() - an upload may begin that nobody has closed yet. */
+bool spool_timer_has_room(struct spool *spool);
+
 /* -- keeper.c -- */
 int spool_keeper_start(struct spool *spool, struct ou_error *err);
 void spool_keeper_stop(struct spool *spool);
@@ -165,6 +170,8 @@ void spool_keeper_stop(struct spool *spool);
  */
 int spool_space_reserve(struct spool *spool, uint64_t size, struct ou_cancel *cancel,
                         struct ou_error *err);
+/** spool_space_wanted() - somebody waits for room, and there is not enough yet. */
+bool spool_space_wanted(struct spool *spool);
 /** spool_space_settle() - @reserved were admitted; the files grew by @grown (may be negative). */
 void spool_space_settle(struct spool *spool, uint64_t reserved, int64_t grown);
 /**
@@ -211,7 +218,7 @@ int spool_deletes_await(struct spool *spool, const char *prefix, uint64_t deadli
 
 /* -- spool.c -- */
 uint64_t spool_next_seq(struct spool *spool);
-/** spool_upload_on() - an upload of the object @key is with the engine. */
+/** spool_upload_on() - an upload of the object @key is with the engine; not counting those that are ahead. */
 bool spool_upload_on(struct spool *spool, const char *key);
 /** spool_collect() - references to all staged files under @prefix that @want; the caller frees the array. */
 int spool_collect(struct spool *spool, const char *prefix, bool (*want)(struct spool_file *file),

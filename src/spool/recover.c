@@ -143,7 +143,7 @@ bool spool_data_intact(int dirfd, const struct spool_sidecar *s)
         return true;
     while (extent_map_next(&s->map, at, &e)) {
         at = e.offset + e.size;
-        if (e.slot != EXTENT_ZERO && at > size[e.slot])
+        if ((e.slot == EXTENT_A || e.slot == EXTENT_B) && at > size[e.slot])
             return false;
     }
     return true;
@@ -251,6 +251,52 @@ bool spool_was_open(int dirfd, const struct spool_sidecar *s)
     return !s->base.present || size_of(dirfd, s->id, ".data");
 }
 
+static bool is_fragment(const struct spool_sidecar *s)
+{
+    for (size_t i = 0; i < s->upload.part_count; i++) {
+        if (s->upload.parts[i].released)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * It was being written, and parts of it were sent already. The upload is ended; the bytes are kept
+ * like those of any file that was open, unless some of them were in these parts only.
+ */
+static void end_upload_of_open(struct spool *spool, struct spool_sidecar *s,
+                               struct ou_journal *journal)
+{
+    struct ou_error err = OU_ERROR_INIT;
+    bool fragment = is_fragment(s);
+    struct spool_file *f = adopt(spool, s, journal, &err);
+
+    if (!f) {
+        ou_log_warn(OU_LOG_SPOOL, &err, "upload of a file that was open is not ended id=%s", s->id);
+        ou_journal_close(journal);
+        spool_sidecar_fini(s);
+        return;
+    }
+    spool_file_disk(f, 0);
+    if (fragment) {
+        ou_log(OU_LOG_SPOOL, OU_LOG_WARN,
+               "fragment of a file that was larger than the spool, and never closed, is removed "
+               "key=%s id=%s",
+               f->s.key, f->id);
+        give_up(f);
+        return;
+    }
+    ou_log_info(OU_LOG_SPOOL, "file that was open is kept, not uploaded key=%s id=%s", f->s.key,
+                f->id);
+    ou_journal_close(&f->journal);
+    ou_mutex_lock(&f->lock);
+    f->abandoned = true;
+    f->kept = false;
+    spool_file_plan_locked(f); /* holds a reference until the upload has ended */
+    ou_mutex_unlock(&f->lock);
+    spool_file_unref(f);
+}
+
 /* It is all in the bucket, or its name is gone. */
 static bool is_over(struct spool *spool, const struct spool_sidecar *s)
 {
@@ -308,6 +354,10 @@ static void recover_one(struct spool *spool, const char *name, const char *id)
         (!s.unlinked && !spool_data_intact(spool->dirfd, &s))) {
         leave_alone(spool, name, "its data did not survive");
         goto out;
+    }
+    if (spool_was_open(spool->dirfd, &s) && s.upload.key) {
+        end_upload_of_open(spool, &s, &journal);
+        return;
     }
     if (spool_was_open(spool->dirfd, &s)) {
         ou_log_info(OU_LOG_SPOOL, "file that was open is kept, not uploaded key=%s id=%s", s.key,

@@ -6,7 +6,7 @@
  * between the two leaves the old name. If the new name had a staged file, there may be two sidecars
  * of one key after a crash: the higher sequence number wins.
  */
-#include "spool/file.h"
+#include "spool/early.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -229,7 +229,8 @@ static void lock_both(struct spool_file *f, struct spool_file *over)
 }
 
 /*
- * One attempt. Return: 0 done, 1 the base must be moved first, negative errno. @from, @to: the
+ * One attempt. Return: 0 done, 1 the base must be moved first, -EAGAIN: what was sent of it ahead
+ * of its close must be published first, negative errno. @from, @to: the
  * base as it was when it was moved, and where to.
  */
 static int try_rename(struct spool_file *f, struct spool_file *over, const char *key,
@@ -244,6 +245,8 @@ static int try_rename(struct spool_file *f, struct spool_file *over, const char 
     moved = to->present && spool_base_same(from, &f->s.base);
     if (f->unlinked)
         r = ou_error_set(err, ENOENT, "rename to %s", key);
+    else if (spool_is_released(f))
+        r = -EAGAIN;
     else if (!moved && base_must_move(f))
         r = 1; /* or an upload ended meanwhile, and the base is another now */
     else
@@ -256,6 +259,23 @@ static int try_rename(struct spool_file *f, struct spool_file *over, const char 
     return r;
 }
 
+/* Both files, once nothing of them is only in an upload that holding would end. */
+static int hold_both(struct spool_file *f, struct spool_file *over, const struct patience *patience,
+                     struct ou_error *err)
+{
+    int r = over ? spool_release_await_all(over, patience->deadline_ms, patience->cancel, err) : 0;
+
+    if (r < 0)
+        return r;
+    while ((r = hold_settled(f, err)) == 0 && (r = wait_a_moment(f->spool, patience, err)) == 0)
+        continue;
+    if (r < 0)
+        return r;
+    if (over)
+        hold(over);
+    return 0;
+}
+
 static int rename_over(struct spool_file *f, struct spool_file *over, const char *key,
                        const struct patience *patience, struct ou_error *err)
 {
@@ -266,17 +286,18 @@ static int rename_over(struct spool_file *f, struct spool_file *over, const char
     /* Two files, each waiting for the object that the other reads, would wait for ever. */
     while (r == 0 && spool_base_needed(f->spool, key, f))
         r = wait_a_moment(f->spool, patience, err);
-    while (r == 0 && (r = try_rename(f, over, key, &from, &to, err)) == 1) {
-        if (!held) {
-            while ((r = hold_settled(f, err)) == 0 &&
-                   (r = wait_a_moment(f->spool, patience, err)) == 0)
-                continue;
-            if (r < 0)
-                break;
-            if (over)
-                hold(over);
-            held = true;
+    while (r == 0) {
+        r = try_rename(f, over, key, &from, &to, err);
+        if (r == -EAGAIN) {
+            r = spool_release_await_all(f, patience->deadline_ms, patience->cancel, err);
+            continue;
         }
+        if (r <= 0)
+            break;
+        r = held ? 0 : hold_both(f, over, patience, err);
+        if (r < 0)
+            break;
+        held = true;
         r = move_base(f, key, &from, &to, patience, err);
     }
     if (held) {

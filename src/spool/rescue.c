@@ -68,6 +68,8 @@ static int copy_stable(int dirfd, const struct spool_sidecar *s, int to, uint64_
 
         if (e.slot == EXTENT_A || e.slot == EXTENT_B)
             r = copy_range(e.slot == EXTENT_A ? a : b, to, at, size, err);
+        else if (e.slot == EXTENT_SENT)
+            *missing += size;
         else if (e.slot == EXTENT_NONE && at < s->base_limit)
             *missing += size < s->base_limit - at ? size : s->base_limit - at;
         if (r < 0)
@@ -78,13 +80,16 @@ static int copy_stable(int dirfd, const struct spool_sidecar *s, int to, uint64_
 }
 
 /* Written but never closed: the bytes as they are. */
-static int copy_open(int dirfd, const struct spool_sidecar *s, int to, struct ou_error *err)
+static int copy_open(int dirfd, const struct spool_sidecar *s, int to, uint64_t *missing,
+                     struct ou_error *err)
 {
     ou_autoclose int a = open_slot(dirfd, s->id, suffixes[0]);
     struct stat st;
 
     if (a < 0)
         return 0; /* not a byte was written */
+    for (size_t i = 0; i < s->upload.part_count; i++)
+        *missing += s->upload.parts[i].released ? s->upload.parts[i].part.size : 0;
     if (fstat(a, &st) < 0)
         return ou_error_set(err, errno, "%s%s", s->id, suffixes[0]);
     return copy_range(a, to, 0, (uint64_t)st.st_size, err);
@@ -128,7 +133,7 @@ static int export_bytes(int dirfd, const struct spool_sidecar *s, const char *pa
     if (fd < 0)
         return ou_error_set(err, errno, "create %s", path);
     r = spool_sidecar_exists(s) ? copy_stable(dirfd, s, fd, missing, err)
-                                : copy_open(dirfd, s, fd, err);
+                                : copy_open(dirfd, s, fd, missing, err);
     if (r < 0)
         return ou_error_prefix(err, "export %s", path);
     if (fchmod(fd, s->attr.mode & 0777) < 0 || futimens(fd, times) < 0 || fsync(fd) < 0)

@@ -120,6 +120,13 @@ void spool_timer_uploads(struct spool *spool, int change)
         (void)pthread_cond_signal(&t->wake);
 }
 
+/* Uploads that wait for their files to be closed must leave room for others. */
+bool spool_timer_has_room(struct spool *spool)
+{
+    ou_lock_scope(&spool->timer.lock);
+    return spool->timer.locked.uploads < SPOOL_UPLOADS_MAX / 2;
+}
+
 /* The next file that is due, its reference handed over; NULL: stop. */
 static struct spool_file *next_due(struct spool_timer *t)
 {

@@ -99,6 +99,44 @@ int spool_set_add_map(struct extent_map *set, const struct extent_map *map, uint
     return 0;
 }
 
+/* -- what was let go -- */
+
+static uint64_t end_of_sent(const struct extent_map *map)
+{
+    uint64_t at = 0, end = 0;
+    struct extent e;
+
+    while (extent_map_next(map, at, &e)) {
+        at = e.offset + e.size;
+        if (e.slot == EXTENT_SENT)
+            end = at;
+    }
+    return end;
+}
+
+int spool_sent_to_base(struct extent_map *map, uint64_t *base_limit, struct ou_error *err)
+{
+    uint64_t end = end_of_sent(map);
+    int r = 0;
+
+    for (uint64_t at = 0; r == 0 && at < end;) {
+        struct extent e = extent_map_at(map, at);
+
+        if (e.size > end - at)
+            e.size = end - at;
+        if (e.slot == EXTENT_NONE && at < *base_limit && e.size > *base_limit - at)
+            e.size = *base_limit - at;
+        if (e.slot == EXTENT_SENT)
+            r = extent_map_set(map, at, e.size, EXTENT_NONE, err);
+        else if (e.slot == EXTENT_NONE && at >= *base_limit)
+            r = extent_map_set(map, at, e.size, EXTENT_ZERO, err);
+        at += e.size;
+    }
+    if (r == 0 && end > *base_limit)
+        *base_limit = end;
+    return r;
+}
+
 int spool_sidecar_all_changed(const struct spool_sidecar *s, struct extent_map *out,
                               struct ou_error *err)
 {

@@ -21,7 +21,7 @@
  *               synced (bool), boot (id of the boot in
  *               which it was written), time (i64), attr and base if they changed with it:
  *               the stable version is the one before, cut at `cut`, then the list laid over it.
- *               Slots: 0 ID.data, 1 ID.alt, 2 zeros. Not covered: the base below base_limit,
+ *               Slots: 0 ID.data, 1 ID.alt, 2 zeros, 3 sent (in a `released` part only). Not covered: the base below base_limit,
  *               zeros beyond. `synced`: the data of this version reached the disk before the line
  *   synced      version: the data of this and all earlier versions reached the disk
  *   changed     ranges [[offset, size]...], moved [[offset, size]...]: written by compaction only
@@ -30,14 +30,18 @@
  *   upload      upload_id, attr (the n it was initiated with)
  *   part        number, offset, size, etag, copy (bool), crc64 if known: it is in the upload and
  *               has the bytes of the stable version of this place of the journal (with stale:
- *               of the version of the publishing record that follows; compaction only)
+ *               of the version of the publishing record that follows; compaction only).
+ *               With released: its bytes are not here any more, the part is all there is of them:
+ *               of a file that is being written also without a stable version that has them
+ *   released    offset, size: of the stable version, too, these bytes are in such parts only
  *   freeze      version: this version is being uploaded as it is, whatever stable versions come
  *               meanwhile; the changed ranges until here are on their way (as with publishing)
  *   publishing  key K, version, size, attr: Put, Copy or Complete is about to be sent
  *   unpublished it was not, or is to be sent again: the changed ranges count as changed again
  *   forget      the upload id is dead
  *   canceled    nothing of the upload is left on the server
- *   published   etag, size, version, attr: the object of `publishing` is the base now
+ *   published   etag, size, version, attr: the object of `publishing` is the base now, and has what
+ *               was released
  *   fetched     (after an extents record) the list lies over the stable version and equals the base
  *               there: bytes that were fetched before a request that replaces the base
  *   rebase      base: of a version without bytes of its own; they are those of the new base
@@ -85,8 +89,8 @@ struct spool_part {
     struct oss_part part;
     uint64_t offset;
     bool copy;
-    bool
-        stale; /* its bytes are those of the version that is being published, not of the stable one */
+    bool stale; /* its bytes are those of the version that is being published, not the stable one */
+    bool released; /* nobody else has its bytes */
 };
 
 /* A multipart upload, or the publishing request of any upload. Zeroed: none. */
@@ -143,6 +147,14 @@ bool spool_sidecar_pending(const struct spool_sidecar *s);
 int spool_sidecar_all_changed(const struct spool_sidecar *s, struct extent_map *out,
                               struct ou_error *err);
 
+/**
+ * spool_sent_to_base() - an object that has all sent bytes of @map became the base
+ *
+ * Sent bytes show it from now on, what was a hole is zeros as before. -ENOMEM: @map may have
+ * changed in part.
+ */
+int spool_sent_to_base(struct extent_map *map, uint64_t *base_limit, struct ou_error *err);
+
 /* Which records replay believes. Zeroed `boot`: all. */
 struct spool_sidecar_trust {
     char boot[SPOOL_BOOT_SIZE]; /* of this boot */
@@ -188,8 +200,8 @@ void spool_record_rename(struct ou_buf *out, uint64_t seq, const char *key, bool
 void spool_record_initiating(struct ou_buf *out, const char *key, uint64_t attr,
                              struct timespec time);
 void spool_record_upload(struct ou_buf *out, const char *upload_id, uint64_t attr);
-void spool_record_part(struct ou_buf *out, const struct oss_part *part, uint64_t offset, bool copy,
-                       bool stale);
+void spool_record_part(struct ou_buf *out, const struct spool_part *part);
+void spool_record_released(struct ou_buf *out, uint64_t offset, uint64_t size);
 void spool_record_freeze(struct ou_buf *out, uint64_t version);
 void spool_record_publishing(struct ou_buf *out, const char *key, uint64_t version, uint64_t size,
                              uint64_t attr);

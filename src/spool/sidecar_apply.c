@@ -57,6 +57,14 @@ static int apply_extents(struct spool_sidecar *s, const struct ou_json *line,
     return spool_get_extents(ou_json_get(line, "extents"), true, &s->coming, err);
 }
 
+/* The new version has its bytes there and nowhere else. */
+static bool is_kept_by(const struct spool_part *p, const struct extent_map *coming)
+{
+    struct extent e = extent_map_at(coming, p->offset);
+
+    return p->released && e.slot == EXTENT_SENT && e.size >= p->part.size;
+}
+
 /*
  * The bytes of @coming and all at and beyond @cut have changed: forget what said otherwise. While
  * a version is being published its parts are what tells whether it was, so they are only marked.
@@ -70,7 +78,8 @@ static void drop_parts(struct spool_upload_state *u, const struct extent_map *co
         uint64_t end = p->offset + p->part.size;
         struct extent e;
 
-        if (end > cut || (extent_map_next(coming, p->offset, &e) && e.offset < end)) {
+        if (!is_kept_by(p, coming) &&
+            (end > cut || (extent_map_next(coming, p->offset, &e) && e.offset < end))) {
             if (!u->publishing && !u->frozen)
                 continue;
             p->stale = true;
@@ -285,10 +294,26 @@ static int apply_part(struct spool_sidecar *s, const struct ou_json *line,
         return spool_broken(err, "number");
     p.part.number = (unsigned)number;
     (void)ou_json_bool(line, "stale", &p.stale);
+    (void)ou_json_bool(line, "released", &p.released);
     p.part.has_crc64 = ou_json_u64(line, "crc64", &p.part.crc64);
     if (s->doubtful || !*s->upload.upload_id)
         return 0; /* it has the bytes of a version that was left out */
     return parts_add(&s->upload, &p, err);
+}
+
+static int apply_released(struct spool_sidecar *s, const struct ou_json *line,
+                          const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    uint64_t offset, size;
+    int r;
+
+    (void)trust;
+    if ((r = spool_get_u64(line, "offset", SPOOL_SIZE_MAX, &offset, err)) < 0 ||
+        (r = spool_get_u64(line, "size", SPOOL_SIZE_MAX, &size, err)) < 0)
+        return r;
+    if (offset > s->size || size > s->size - offset)
+        return s->doubtful ? 0 : spool_broken(err, "range");
+    return size ? extent_map_set(&s->map, offset, size, EXTENT_SENT, err) : 0;
 }
 
 static int move_changed(struct spool_sidecar *s, struct ou_error *err)
@@ -418,7 +443,7 @@ static int apply_published(struct spool_sidecar *s, const struct ou_json *line,
     s->failed = (struct ou_error)OU_ERROR_INIT;
     s->synced_version = 0; /* the bucket is the older version to fall back to */
     extent_map_fini(&s->unsynced);
-    return 0;
+    return spool_sent_to_base(&s->map, &s->base_limit, err);
 }
 
 static int apply_fetched(struct spool_sidecar *s, const struct ou_json *line,
@@ -524,6 +549,7 @@ static const struct {
     {"initiating", apply_initiating},
     {"upload", apply_upload},
     {"part", apply_part},
+    {"released", apply_released},
     {"freeze", apply_freeze},
     {"publishing", apply_publishing},
     {"unpublished", apply_unpublished},

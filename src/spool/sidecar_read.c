@@ -170,7 +170,7 @@ int spool_get_extents(const struct ou_json *list, bool slots, struct extent_map 
 
         if (!ou_json_value_u64(ou_json_at(item, 0), &offset) ||
             !ou_json_value_u64(ou_json_at(item, 1), &size) ||
-            (slots && !ou_json_value_u64(ou_json_at(item, 2), &slot)) || slot > EXTENT_ZERO ||
+            (slots && !ou_json_value_u64(ou_json_at(item, 2), &slot)) || slot > EXTENT_SENT ||
             !size || __builtin_add_overflow(offset, size, &end) || end > SPOOL_SIZE_MAX)
             return spool_broken(err, "extent");
         r = extent_map_set(to, offset, size, (enum extent_slot)slot, err);

@@ -180,18 +180,25 @@ void spool_record_upload(struct ou_buf *out, const char *upload_id, uint64_t att
     ou_buf_adds(out, "}");
 }
 
-void spool_record_part(struct ou_buf *out, const struct oss_part *part, uint64_t offset, bool copy,
-                       bool stale)
+void spool_record_part(struct ou_buf *out, const struct spool_part *p)
 {
     ou_buf_addf(out, "{\"type\":\"part\",\"number\":%u,\"offset\":%" PRIu64 ",\"size\":%" PRIu64,
-                part->number, offset, part->size);
-    put_bytes(out, "etag", part->etag);
-    put_bool(out, "copy", copy);
-    if (stale)
+                p->part.number, p->offset, p->part.size);
+    put_bytes(out, "etag", p->part.etag);
+    put_bool(out, "copy", p->copy);
+    if (p->stale)
         put_bool(out, "stale", true);
-    if (part->has_crc64)
-        put_u64(out, "crc64", part->crc64);
+    if (p->released)
+        put_bool(out, "released", true);
+    if (p->part.has_crc64)
+        put_u64(out, "crc64", p->part.crc64);
     ou_buf_adds(out, "}");
+}
+
+void spool_record_released(struct ou_buf *out, uint64_t offset, uint64_t size)
+{
+    ou_buf_addf(out, "{\"type\":\"released\",\"offset\":%" PRIu64 ",\"size\":%" PRIu64 "}", offset,
+                size);
 }
 
 void spool_record_freeze(struct ou_buf *out, uint64_t version)
@@ -275,8 +282,7 @@ static void put_upload(struct ou_buf *out, const struct spool_upload_state *u)
         ou_buf_adds(out, "\n");
     }
     for (size_t i = 0; i < u->part_count; i++) {
-        spool_record_part(out, &u->parts[i].part, u->parts[i].offset, u->parts[i].copy,
-                          u->parts[i].stale);
+        spool_record_part(out, &u->parts[i]);
         ou_buf_adds(out, "\n");
     }
     if (u->frozen) {

@@ -2,9 +2,10 @@
  * What the spool may take: spool_size for its data files, spool_reserve left free on the disk.
  *
  * A write is admitted before it starts. While uploads are giving room back, a write that does
- * not fit waits for them; when none is going on, nothing will: -ENOSPC.
+ * not fit waits for them; when none is going on, files that are being written are pressed
+ * (spool/early.h); when that does not help either, nothing will: -ENOSPC.
  */
-#include "spool/file.h"
+#include "spool/early.h"
 
 #include "base/clock.h"
 
@@ -57,9 +58,26 @@ static bool is_leaving(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);
     return f->disk_bytes && !f->writers && !f->poisoned &&
-           (f->up || f->ending || (spool_file_pending_locked(f) && !f->retry_ms));
+           (f->up || f->ending || !f->kept || (spool_file_pending_locked(f) && !f->retry_ms));
 }
 
+/* Likewise: its name is gone already, and its upload is being ended. */
+static bool is_going(struct spool *spool)
+{
+    bool going = false;
+
+    ou_lock_scope(&spool->lock);
+    for (struct spool_upload *up = spool->locked.uploads; up && !going;
+         up = spool_upload_next(up)) {
+        struct spool_file *f = spool_upload_file(up);
+
+        ou_lock_scope(&f->lock);
+        going = f->unlinked && f->disk_bytes && !f->opens;
+    }
+    return going;
+}
+
+/* If the answer is no, all that went has been counted: a file that has no bytes gave them back. */
 static bool room_will_come(struct spool *spool)
 {
     struct ou_error err = OU_ERROR_INIT;
@@ -78,7 +96,7 @@ static bool room_will_come(struct spool *spool)
         spool_file_unref(files[i]);
     }
     free(files);
-    return count > 0;
+    return count > 0 || is_going(spool) || spool_release_press(spool);
 }
 
 static int no_room(const struct spool *spool, const char *limit, struct ou_error *err)
@@ -107,10 +125,14 @@ static int wait_for_room(struct spool *spool, uint64_t size, struct ou_cancel *c
             return no_room(spool, limit, err);
         if (ou_cancel_triggered(cancel))
             return ou_error_set(err, EINTR, "wait for room in the spool");
-        s->locked.waiting++;
         (void)ou_cond_wait_until(&s->freed, &s->lock, ou_now_ms() + LOOK_AGAIN_MS);
-        s->locked.waiting--;
     }
+}
+
+static void want_locked(struct spool_space *s, int64_t size)
+{
+    s->locked.wanted = (uint64_t)((int64_t)s->locked.wanted + size);
+    s->locked.waiting = size > 0 ? s->locked.waiting + 1 : s->locked.waiting - 1;
 }
 
 int spool_space_reserve(struct spool *spool, uint64_t size, struct ou_cancel *cancel,
@@ -126,13 +148,24 @@ int spool_space_reserve(struct spool *spool, uint64_t size, struct ou_cancel *ca
     fits = !in_the_way_locked(spool, size);
     if (fits)
         s->locked.reserved += size;
+    else
+        want_locked(s, (int64_t)size);
     ou_mutex_unlock(&s->lock);
     if (fits)
         return 0;
     ou_cancel_attach(cancel, &hook, wake, s);
     r = wait_for_room(spool, size, cancel, err);
     ou_cancel_detach(cancel, &hook);
+    ou_lock_scope(&s->lock);
+    want_locked(s, -(int64_t)size);
     return r;
+}
+
+bool spool_space_wanted(struct spool *spool)
+{
+    ou_lock_scope(&spool->space.lock);
+    return spool->space.locked.waiting > 0 &&
+           in_the_way_locked(spool, spool->space.locked.wanted) != NULL;
 }
 
 void spool_space_settle(struct spool *spool, uint64_t reserved, int64_t grown)

@@ -279,8 +279,8 @@ void spool_each(struct spool *spool, void (*fn)(void *ctx, struct spool_file *fi
 bool spool_upload_on(struct spool *spool, const char *key)
 {
     ou_lock_scope(&spool->lock);
-    for (const struct spool_upload *up = spool->locked.uploads; up; up = spool_upload_next(up)) {
-        if (!strcmp(spool_upload_key(up), key))
+    for (struct spool_upload *up = spool->locked.uploads; up; up = spool_upload_next(up)) {
+        if (!strcmp(spool_upload_key(up), key) && !spool_upload_is_ahead(up))
             return true;
     }
     return false;

@@ -60,16 +60,20 @@ static void put_upload_locked(struct ou_buf *json, struct spool_file *f)
 {
     struct xfer_upload_status st = {.state = "settling", .total = f->s.size};
 
+    uint64_t size = f->early.on ? f->size : f->s.size;
+
     if (f->up && spool_upload_handle(f->up))
         xfer_upload_status(spool_upload_handle(f->up), &st);
     else if (f->writers)
         st.state = "open";
+    if (f->early.on) /* before the close */
+        st.state = "early";
     ou_buf_adds(json, "{\"key\":");
     ou_json_quote(json, f->s.key);
     ou_buf_addf(json,
                 ",\"id\":\"%s\",\"state\":\"%s\",\"size\":%" PRIu64 ",\"confirmed\":%" PRIu64
                 ",\"bytes_sent\":%" PRIu64 ",\"in_flight\":%u,\"attempts\":%u,\"age_s\":%" PRIu64,
-                f->id, st.state, f->s.size, st.confirmed, st.bytes_sent, st.in_flight, st.attempts,
+                f->id, st.state, size, st.confirmed, st.bytes_sent, st.in_flight, st.attempts,
                 age_s(f));
     put_error(json, &st.last);
     ou_buf_adds(json, "}");
@@ -109,7 +113,8 @@ static void put_files(struct spool *spool, struct ou_buf *json, bool failed)
         struct spool_file *f = spool_container(n, struct spool_file, node);
 
         ou_lock_scope(&f->lock);
-        if ((!spool_file_pending_locked(f) && !f->poisoned) || is_failed_locked(f) != failed)
+        if ((!spool_file_pending_locked(f) && !f->poisoned && !f->early.on) ||
+            is_failed_locked(f) != failed)
             continue;
         if (count++)
             ou_buf_adds(json, ",");

@@ -11,12 +11,33 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The object may exist in the bucket under the file's name. */
 bool spool_file_may_exist(const struct spool_file *f)
 {
     return !f->s.absent || f->s.upload.publishing || f->published_version ||
            (f->s.base.present && !strcmp(f->s.base.key, f->s.key));
+}
+
+/* The data files have no names any more: when nobody needs their bytes, the room is free. */
+static void give_room(struct spool_file *f)
+{
+    uint64_t bytes = 0;
+
+    ou_mutex_lock(&f->lock);
+    if (!f->up && !f->opens && !f->busy) {
+        for (int i = 0; i < SPOOL_SLOTS; i++) {
+            if (f->fd[i] >= 0)
+                (void)close(f->fd[i]);
+            f->fd[i] = -1;
+        }
+        bytes = f->disk_bytes;
+        f->disk_bytes = 0;
+    }
+    if (bytes) /* one step with .disk_bytes: see room_will_come() */
+        spool_space_settle(f->spool, 0, -(int64_t)bytes);
+    ou_mutex_unlock(&f->lock);
 }
 
 void spool_file_finish_unlink(struct spool_file *f)
@@ -30,6 +51,7 @@ void spool_file_finish_unlink(struct spool_file *f)
     ou_mutex_unlock(&f->lock);
     if (last && f->has_sidecar && spool_file_remove_sidecar(f, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "sidecar of a file without a name id=%s", f->id);
+    give_room(f);
 }
 
 /* Takes the file out of the table and off the disk. Return: drop the spool's reference. */

@@ -1,7 +1,7 @@
 /*
  * Uploads begin here, when they may.
  */
-#include "spool/upload.h"
+#include "spool/early.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -41,6 +41,12 @@ bool spool_upload_doomed(const struct spool_upload *up)
 {
     ou_lock_scope(&up->file->lock);
     return up->file->unlinked || strcmp(up->key, up->file->s.key) != 0;
+}
+
+bool spool_upload_is_ahead(struct spool_upload *up)
+{
+    ou_lock_scope(&up->file->lock);
+    return up->ahead;
 }
 
 void spool_upload_free(struct spool_upload *up)
@@ -152,6 +158,27 @@ static bool key_is_free(struct spool_file *f)
     return claim != SPOOL_CLAIM_WAIT;
 }
 
+bool spool_upload_claim(struct spool_upload *up)
+{
+    struct spool_file *f = up->file;
+    uint64_t again_ms = 0;
+
+    ou_mutex_assert_held(&f->io);
+    if (!up->ahead)
+        return true;
+    ou_mutex_lock(&f->lock);
+    if (!f->hurry && !f->writers && ou_now_ms() < f->changed_ms + f->spool->config.settle_ms)
+        again_ms = f->changed_ms + f->spool->config.settle_ms;
+    ou_mutex_unlock(&f->lock);
+    if (!again_ms && !key_is_free(f))
+        again_ms = ou_now_ms() + BUSY_MS;
+    ou_lock_scope(&f->lock);
+    up->ahead = again_ms > 0;
+    f->gate_ms = again_ms;
+    spool_file_plan_locked(f);
+    return !again_ms;
+}
+
 static struct spool_upload *new_upload(struct spool_file *f, const char *key, struct ou_error *err)
 {
     struct spool_upload *up = calloc(1, sizeof(*up));
@@ -169,9 +196,46 @@ static struct spool_upload *new_upload(struct spool_file *f, const char *key, st
     up->version = f->s.version;
     up->size = f->s.size;
     up->attr = f->s.upload.attr; /* of an upload id that is gone on with */
-    up->abort_only = strcmp(key, f->s.key) != 0 || f->unlinked;
+    up->abort_only = strcmp(key, f->s.key) != 0 || f->unlinked || f->abandoned;
     up->canceled = up->abort_only;
     return up;
+}
+
+/* To the engine. On failure @up is freed and the plan is the caller's. */
+static int hand_over(struct spool_upload *up, struct xfer_upload_spec *spec, struct ou_error *err)
+{
+    struct spool_file *f = up->file;
+    struct xfer_upload *handle;
+    int r;
+
+    spec->key = up->key;
+    spec->ops = &spool_upload_ops;
+    spec->ctx = up;
+    if (f->s.base.present) {
+        spec->base_key = f->s.base.key;
+        spec->base_etag = f->s.base.etag;
+    }
+    (void)spool_file_ref(f);
+    list(up);
+    ou_mutex_lock(&f->lock);
+    f->up = up;
+    ou_mutex_unlock(&f->lock);
+    r = xfer_upload_start(f->spool->engine, spec, &handle, err);
+    if (r == 0) {
+        ou_mutex_lock(&f->lock);
+        up->handle = handle;
+        ou_mutex_unlock(&f->lock);
+        if (up->abort_only)
+            xfer_upload_cancel(handle);
+        return 0;
+    }
+    ou_mutex_lock(&f->lock);
+    f->up = NULL;
+    ou_mutex_unlock(&f->lock);
+    spool_upload_unlist(up);
+    spool_upload_free(up);
+    spool_file_unref(f);
+    return r;
 }
 
 /* .io is held to the end, so that done() cannot come before .up is set. */
@@ -181,9 +245,8 @@ static int start(struct spool_file *f, const char *key, struct ou_error *err)
     ou_autofree struct xfer_plan_part *where = NULL;
     struct xfer_plan plan = {0};
     struct xfer_resume resume;
-    struct xfer_upload_spec spec = {.plan = &plan, .ops = &spool_upload_ops};
+    struct xfer_upload_spec spec = {.plan = &plan};
     struct spool_upload *up = new_upload(f, key, err);
-    struct xfer_upload *handle;
     bool older;
     int r;
 
@@ -206,14 +269,8 @@ static int start(struct spool_file *f, const char *key, struct ou_error *err)
     spool_upload_resume(f, older, &resume, &parts, &where);
     /* The engine counts an upload id that was being completed as published until it knows better. */
     up->let_out = resume.publishing && resume.upload_id && plan.kind == XFER_PLAN_MULTIPART;
-    spec.key = key;
     spec.resume = f->s.upload.key ? &resume : NULL;
-    spec.ctx = up;
-    if (f->s.base.present) {
-        spec.base_key = f->s.base.key;
-        spec.base_etag = f->s.base.etag;
-    }
-    if (spool_file_has_writers(f) && !older && !up->abort_only) {
+    if ((spool_file_has_writers(f) || spool_is_released(f)) && !older && !up->abort_only) {
         r = spool_freeze(up, err);
         if (r < 0) {
             xfer_plan_fini(&plan);
@@ -224,28 +281,48 @@ static int start(struct spool_file *f, const char *key, struct ou_error *err)
         f->open_publish_ms = ou_now_ms();
         ou_mutex_unlock(&f->lock);
     }
-    (void)spool_file_ref(f);
-    list(up);
-    ou_mutex_lock(&f->lock);
-    f->up = up;
-    ou_mutex_unlock(&f->lock);
-    r = xfer_upload_start(f->spool->engine, &spec, &handle, err);
-    if (r == 0) {
-        ou_mutex_lock(&f->lock);
-        up->handle = handle;
-        ou_mutex_unlock(&f->lock);
-        if (up->abort_only)
-            xfer_upload_cancel(handle);
-        return 0;
-    }
-    ou_mutex_lock(&f->lock);
-    f->up = NULL;
-    ou_mutex_unlock(&f->lock);
-    spool_upload_unlist(up);
-    spool_upload_free(up);
-    xfer_plan_fini(&plan);
-    spool_file_unref(f);
+    r = hand_over(up, &spec, err);
+    if (r < 0)
+        xfer_plan_fini(&plan);
     return r;
+}
+
+int spool_upload_ahead(struct spool_file *f, struct xfer_plan *plan, struct ou_error *err)
+{
+    struct xfer_upload_spec spec = {.plan = plan};
+    struct spool_upload *up;
+    int r;
+
+    ou_mutex_assert_held(&f->io);
+    if (!spool_timer_has_room(f->spool))
+        return ou_error_set(err, EBUSY, "upload %s", f->s.key);
+    up = new_upload(f, f->s.key, err);
+    if (!up)
+        return -ENOMEM;
+    up->kind = plan->kind;
+    up->version = SPOOL_NO_VERSION;
+    up->ahead = true;
+    ou_mutex_lock(&f->lock);
+    f->early.on = true; /* before the engine can ask */
+    ou_mutex_unlock(&f->lock);
+    r = hand_over(up, &spec, err);
+    if (r < 0) {
+        ou_lock_scope(&f->lock);
+        spool_early_ended_locked(f);
+    }
+    return r;
+}
+
+/* The upload is there already, and waits for its file to be closed or for its key. */
+static int go_on(struct spool_file *f, struct ou_error *err)
+{
+    if (f->early.on)
+        return spool_early_finish(f, err);
+    ou_mutex_lock(&f->lock);
+    f->gate_ms = 0;
+    ou_mutex_unlock(&f->lock);
+    spool_upload_kick(f);
+    return 0;
 }
 
 void spool_upload_due(struct spool_file *f)
@@ -260,7 +337,9 @@ void spool_upload_due(struct spool_file *f)
     ou_mutex_lock(&f->lock);
     left_behind = !f->up && spool_file_left_behind_locked(f);
     ou_mutex_unlock(&f->lock);
-    if (left_behind) { /* what an earlier upload left is ended first */
+    if (f->up) {
+        r = go_on(f, &err);
+    } else if (left_behind) { /* what an earlier upload left is ended first */
         key = strdup(f->s.upload.key);
         r = key ? start(f, key, &err) : -ENOMEM;
     } else if (!may_start(f)) {

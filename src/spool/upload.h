@@ -27,6 +27,7 @@ struct spool_upload {
     uint64_t attr;         /* the attributes that the object will have */
     uint64_t headers_attr; /* the attributes that .headers were built from */
     bool let_out, broken;
+    bool ahead; /* begun before the close (spool/early.h): it has not asked for its key yet */
     bool canceled;
     bool restart;   /* it ends in order to begin again */
     bool uses_base; /* the plan copies from it, or reads it */
@@ -34,7 +35,8 @@ struct spool_upload {
     /*
      * Frozen: the version goes out as it is while newer ones become stable. Before such a one
      * changes bytes of it, these are copied to .frozen_fd; .frozen says where they are: EXTENT_A
-     * there, EXTENT_B in the base, EXTENT_ZERO nowhere. Elsewhere the stable version still has them.
+     * there, EXTENT_B in the base, EXTENT_SENT in parts, EXTENT_ZERO nowhere. Elsewhere the stable
+     * version still has them.
      */
     bool is_frozen;
     struct extent_map frozen;
@@ -69,6 +71,10 @@ int spool_upload_plan(struct spool_file *file, struct xfer_plan *plan, bool *use
 /** spool_upload_replan() - .io held: the stable version is to go instead. 0, -EBUSY: too late. */
 int spool_upload_replan(struct spool_upload *up, struct ou_error *err);
 /* upload.c */
+/** spool_upload_ahead() - .io held: an upload of live bytes begins; @plan is taken on success. */
+int spool_upload_ahead(struct spool_file *file, struct xfer_plan *plan, struct ou_error *err);
+/** spool_upload_claim() - .io held: may it publish under its key now? false: gate_ms says when to ask again. */
+bool spool_upload_claim(struct spool_upload *up);
 void spool_upload_free(struct spool_upload *up);
 void spool_upload_unlist(struct spool_upload *up);
 /* frozen.c */

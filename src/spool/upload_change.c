@@ -1,7 +1,7 @@
 /*
  * What changes for an upload under way: a newer stable version, a name that goes.
  */
-#include "spool/upload.h"
+#include "spool/early.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -80,9 +80,22 @@ static bool must_freeze(struct spool_file *f, bool sync)
 {
     const struct spool_upload *up = f->up;
 
-    return sync && spool_file_has_writers(f) && !up->is_frozen && !up->let_out &&
+    return sync && !f->early.on && spool_file_has_writers(f) && !up->is_frozen && !up->let_out &&
            up->version == f->s.version &&
            ou_now_ms() >= up->started_ms + f->spool->config.open_flush_ms;
+}
+
+/* An upload that has bytes which nobody else has must not be canceled: the newer version takes it over. */
+static void begin_again(struct spool_file *f, const struct ou_error *why)
+{
+    ou_log_warn(OU_LOG_SPOOL, why, "upload begins again key=%s", f->up->key);
+    if (!spool_is_released(f)) {
+        spool_upload_restart(f);
+        return;
+    }
+    ou_lock_scope(&f->lock);
+    f->up->is_frozen = false; /* the gate plans again if it has to */
+    extent_map_fini(&f->up->frozen);
 }
 
 void spool_upload_prepare(struct spool_file *f, const struct extent_map *delta, uint64_t cut,
@@ -98,10 +111,8 @@ void spool_upload_prepare(struct spool_file *f, const struct extent_map *delta, 
         r = spool_freeze(f->up, &err);
     if (r == 0 && f->up->is_frozen)
         r = spool_frozen_keep(f->up, delta, cut, &err);
-    if (r < 0) { /* the newer version matters more */
-        ou_log_warn(OU_LOG_SPOOL, &err, "upload begins again key=%s", f->up->key);
-        spool_upload_restart(f);
-    }
+    if (r < 0) /* the newer version matters more */
+        begin_again(f, &err);
 }
 
 void spool_upload_changed(struct spool_file *f, const struct extent_map *delta, uint64_t cut,
@@ -118,8 +129,8 @@ void spool_upload_changed(struct spool_file *f, const struct extent_map *delta, 
         spool_upload_restart(f);
         return;
     }
-    if (up->is_frozen)
-        return;
+    if (up->is_frozen || f->early.on)
+        return; /* not what is sent */
     /* A Put that is out and whose bytes are all as they were (a log that grew) may end well. */
     if (up->let_out && up->kind == XFER_PLAN_PUT && !up->broken)
         return;
@@ -127,10 +138,8 @@ void spool_upload_changed(struct spool_file *f, const struct extent_map *delta, 
     if (up->let_out)
         return; /* unpublished() or done() sees to the newer version */
     r = spool_upload_replan(up, &err);
-    if (r < 0 && r != -EBUSY) { /* -EBUSY: it is ending, and then begins again */
-        ou_log_warn(OU_LOG_SPOOL, &err, "upload begins again key=%s", up->key);
-        spool_upload_restart(f);
-    }
+    if (r < 0 && r != -EBUSY) /* -EBUSY: it is ending, and then begins again */
+        begin_again(f, &err);
 }
 
 void spool_upload_restart(struct spool_file *f)

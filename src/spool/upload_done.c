@@ -5,7 +5,7 @@
  * again: after 30 seconds, then at doubling intervals up to 5 minutes, after spool_reload(), and
  * at the next mount.
  */
-#include "spool/upload.h"
+#include "spool/early.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -52,6 +52,8 @@ static void journal_published(struct spool_upload *up, const struct xfer_result 
     ou_mutex_lock(&f->lock);
     if (spool_file_apply_locked(f, &line, &err) < 0)
         ou_log_error(OU_LOG_SPOOL, &err, "published, but not remembered key=%s", up->key);
+    if (spool_sent_to_base(&f->live, &f->base_limit, &err) < 0)
+        ou_log_error(OU_LOG_SPOOL, &err, "published, but not to be read key=%s", up->key);
     spool_file_take_readers_locked(f, old);
     f->published_version = up->version;
     f->published_attr = up->attr;
@@ -85,7 +87,7 @@ static void canceled(struct spool_upload *up, bool maybe_published)
 {
     struct spool_file *f = up->file;
     struct ou_error err = OU_ERROR_INIT;
-    bool left_behind = f->unlinked || strcmp(up->key, f->s.key) != 0;
+    bool left_behind = f->unlinked || f->abandoned || strcmp(up->key, f->s.key) != 0;
 
     if (!left_behind && maybe_published)
         return; /* what is remembered tells the next upload whether the object is already ours */
@@ -122,6 +124,10 @@ static void failed(struct spool_upload *up, const struct xfer_result *result,
         canceled(up, result->maybe_published);
         return;
     }
+    if (f->early.on) {
+        spool_early_failed(f, why);
+        return;
+    }
     if (f->s.upload.publishing && !result->maybe_published &&
         spool_file_word(f, "unpublished", false, &ignored) < 0)
         ou_log_warn(OU_LOG_SPOOL, &ignored, "journal key=%s", up->key);
@@ -136,6 +142,7 @@ static void detach(struct spool_upload *up)
 
     ou_mutex_lock(&f->lock);
     f->up = NULL;
+    spool_early_ended_locked(f);
     spool_file_plan_locked(f);
     spool_file_enter_locked(f);
     spool_file_leave_locked(f); /* closes what nobody has open */

@@ -1,7 +1,7 @@
 /*
  * What the engine asks while it sends a stable version. Its threads; none of its locks is held.
  */
-#include "spool/upload.h"
+#include "spool/early.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -10,12 +10,13 @@
 #include <errno.h>
 #include <string.h>
 
-/* A run of the stable version. Return: bytes, -EAGAIN: look again. */
+/* A run of the stable version, or of the live one. Return: bytes, -EAGAIN: look again. */
 static ssize_t read_run(struct spool_upload *up, void *buf, size_t len, uint64_t offset,
                         struct ou_error *err)
 {
     struct spool_file *f = up->file;
     struct extent e;
+    uint64_t size;
     ssize_t n = spool_frozen_read(up, buf, &len, offset, err);
     if (n)
         return n;
@@ -24,18 +25,21 @@ static ssize_t read_run(struct spool_upload *up, void *buf, size_t len, uint64_t
         ou_mutex_unlock(&f->lock);
         return -EAGAIN;
     }
-    if (offset >= f->s.size) { /* a newer version is shorter */
+    size = f->early.on ? f->size : f->s.size;
+    if (offset >= size) { /* a newer version is shorter */
         ou_mutex_unlock(&f->lock);
         return ou_error_set(err, ESTALE, "read %s", up->key);
     }
-    if (len > f->s.size - offset)
-        len = (size_t)(f->s.size - offset);
-    e = extent_map_at(&f->s.map, offset);
+    if (len > size - offset)
+        len = (size_t)(size - offset);
+    e = extent_map_at(f->early.on ? &f->live : &f->s.map, offset);
     if (len > e.size)
         len = (size_t)e.size;
     if (e.slot == EXTENT_A || e.slot == EXTENT_B) {
         n = spool_file_read_slot_locked(f, e.slot, buf, len, offset, err);
-    } else if (e.slot == EXTENT_NONE && offset < f->s.base_limit) {
+    } else if (e.slot == EXTENT_SENT) {
+        n = spool_release_lost(f, err);
+    } else if (e.slot == EXTENT_NONE && !f->early.on && offset < f->s.base_limit) {
         if (len > f->s.base_limit - offset)
             len = (size_t)(f->s.base_limit - offset);
         ou_mutex_unlock(&f->lock);
@@ -83,11 +87,13 @@ static int op_headers(void *ctx, struct oss_object_headers *out, struct ou_error
         spool_headers_fini(&up->headers);
     up->has_headers = false;
     ou_lock_scope(&f->lock);
-    r = spool_headers_init(&up->headers, &f->s.attr, err);
+    r = spool_headers_init(&up->headers, f->early.on ? &f->attr : &f->s.attr, err);
     if (r < 0)
         return r;
     up->has_headers = true;
-    up->headers_attr = f->s.attr_number;
+    up->headers_attr = f->early.on ? f->attr_number : f->s.attr_number;
+    if (f->early.on)
+        spool_early_headers_locked(f);
     if (up->kind != XFER_PLAN_MULTIPART)
         up->attr = f->s.attr_number;
     *out = up->headers.headers;
@@ -96,12 +102,32 @@ static int op_headers(void *ctx, struct oss_object_headers *out, struct ou_error
     return 0;
 }
 
+/* Under .io, under which bytes and stable points are made and told: see xfer_event_stale(). */
+static int record_part(struct spool_upload *up, const struct xfer_event *event,
+                       struct ou_error *err)
+{
+    struct spool_file *f = up->file;
+    struct spool_part part = {
+        .part = *event->part, .offset = event->where->offset, .copy = event->where->copy};
+    ou_auto(ou_buf_fini) struct ou_buf line = {0};
+
+    ou_mutex_assert_held(&f->io);
+    if (xfer_event_stale(event))
+        return 0;
+    if (f->early.on)
+        return spool_early_part(f, &part, err);
+    ou_mutex_lock(&f->lock);
+    part.stale = spool_frozen_has(up, part.offset, part.part.size);
+    ou_mutex_unlock(&f->lock);
+    spool_record_part(&line, &part);
+    return spool_file_record(f, &line, false, err);
+}
+
 static int op_record(void *ctx, const struct xfer_event *event, struct ou_error *err)
 {
     struct spool_upload *up = ctx;
     struct spool_file *f = up->file;
     ou_auto(ou_buf_fini) struct ou_buf line = {0};
-    bool stale;
 
     ou_lock_scope(&f->io);
     switch (event->kind) {
@@ -115,17 +141,12 @@ static int op_record(void *ctx, const struct xfer_event *event, struct ou_error 
         spool_record_upload(&line, event->upload_id, up->attr);
         break;
     case XFER_EVENT_PART:
-        /* Under .io, under which stable points are made and told: see xfer_event_stale(). */
-        if (xfer_event_stale(event))
-            return 0;
-        ou_mutex_lock(&f->lock);
-        stale = spool_frozen_has(up, event->where->offset, event->where->size);
-        ou_mutex_unlock(&f->lock);
-        spool_record_part(&line, event->part, event->where->offset, event->where->copy, stale);
-        break;
+        return record_part(up, event, err);
     case XFER_EVENT_PUBLISHING:
         return 0; /* may_publish() has */
     case XFER_EVENT_FORGET:
+        if (spool_is_released(f))
+            return spool_release_lost(f, err);
         spool_record_word(&line, "forget");
         break;
     }
@@ -150,7 +171,7 @@ static int let_out(struct spool_upload *up, struct ou_error *err)
     if (!up->is_frozen)
         held = held || f->poisoned || (f->writers && f->publishable != f->s.version);
     ou_mutex_unlock(&f->lock);
-    if (held)
+    if (held || f->early.on || !spool_upload_claim(up))
         return 0;
     if (f->s.version != up->version && !up->is_frozen) { /* it came while nobody could be told */
         r = spool_upload_replan(up, err);
@@ -177,9 +198,14 @@ static int op_may_publish(void *ctx, struct ou_error *err)
 {
     struct spool_upload *up = ctx;
     struct spool_file *f = up->file;
-    bool needs_base;
+    bool needs_base, early;
     int r;
 
+    ou_mutex_lock(&f->lock);
+    early = f->early.on;
+    ou_mutex_unlock(&f->lock);
+    if (early)
+        return 0;
     if (f->spool->config.conflict != SPOOL_CONFLICT_OVERWRITE) {
         r = spool_conflict_check(up, err);
         if (r < 0)

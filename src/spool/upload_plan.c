@@ -1,7 +1,7 @@
 /*
  * How a stable version becomes an object, and what an earlier run has done of that.
  */
-#include "spool/upload.h"
+#include "spool/early.h"
 
 #include "base/cleanup.h"
 
@@ -48,6 +48,9 @@ int spool_upload_plan(struct spool_file *f, struct xfer_plan *plan, bool *uses_b
     int r = 0;
 
     ou_mutex_assert_held(&f->io);
+    in.growing = true; /* parts may have been sent before the file was closed */
+    if (extent_map_has(&f->s.map, EXTENT_SENT, 0, f->s.size))
+        in.put_threshold = 0;
     if (f->s.base.present) {
         in.base_size = f->s.base.size;
         in.base_is_target = !strcmp(f->s.base.key, f->s.key);

@@ -204,7 +204,7 @@ def test_small_file_survives(action, server, bucket, mount):
 
 
 def test_pending_file_reads_back_whole(server, make_mount, folder):
-    mount = make_mount(settle="1h").start()
+    mount = make_mount(settle="1h", early="off").start()
     digest = write_random(folder / "src", 32 * MIB)
     subprocess.run(["cp", folder / "src", mount.path / "big"], check=True)
     server.clear_log()

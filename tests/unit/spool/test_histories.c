@@ -8,9 +8,10 @@
  */
 #include "spool_bucket.h"
 
-#define KEYS      6
-#define SIZE_MAX_ (350 * KIB)
-#define VERSIONS  20000
+#define KEYS       6
+#define SIZE_MAX_  (350 * KIB)
+#define STREAM_MAX (1500 * KIB)
+#define VERSIONS   20000
 
 struct model_file {
     bool exists;
@@ -22,6 +23,8 @@ static struct model_file model[KEYS];
 static struct unit_random rng;
 static uint64_t versions[VERSIONS]; /* CRC-64 of everything that was ever closed */
 static atomic_uint version_count;
+static bool small;         /* the spool is smaller than some files */
+static bool died_in_write; /* a file that was open is kept, and not uploaded */
 
 static const char *const keys[KEYS] = {"a", "b", "c", "d/e", "d/f", "g"};
 
@@ -143,11 +146,14 @@ static void write_some(struct spool_file *f, struct model_file *m)
 
 static void do_change(struct spool *spool, int k)
 {
-    struct spool_file *f = open_or_create(spool, keys[k]);
+    struct spool_file *f;
     struct model_file *m = &model[k];
     struct ou_error err = OU_ERROR_INIT;
     bool writes = true;
 
+    if (small && m->size > SIZE_MAX_) /* while it is open, nothing of it makes room */
+        return;
+    f = open_or_create(spool, keys[k]);
     say("change %s was=%d\n", keys[k], m->exists);
     m->exists = true;
     if (!unit_random_below(&rng, 3)) { /* O_TRUNC */
@@ -174,6 +180,63 @@ static void do_change(struct spool *spool, int k)
     }
     note_version(m);
     world_close(f);
+}
+
+/*
+ * Written from the beginning on, so that parts of it go out before it is closed. @back: sometimes
+ * the writer goes back. Return: false: it was still open, the daemon is to die.
+ */
+static bool do_stream(struct spool *spool, int k, bool back, bool dies)
+{
+    struct model_file m = {.exists = true};
+    struct spool_file *f;
+    uint64_t size = unit_random_below(&rng, STREAM_MAX);
+    struct ou_error err = OU_ERROR_INIT;
+
+    say("stream %s was=%d size=%d dies=%d\n", keys[k], model[k].exists, (int)size, dies);
+    if (small) /* a closed version of the same file would take the room that the new one needs */
+        world_sync(spool);
+    f = open_or_create(spool, keys[k]);
+    if (spool_file_truncate(f, 0, &err) < 0)
+        fail_msg("truncate: %s", err.message);
+    while (m.size < size) {
+        uint64_t at =
+            back && !unit_random_below(&rng, 30) ? unit_random_below(&rng, m.size + 1) : m.size;
+        uint64_t len = 1 + unit_random_below(&rng, 40 * KIB);
+
+        if (at + len > m.size)
+            model_resize(&m, at + len);
+        memset(m.data + at, (int)unit_random_below(&rng, 256), len);
+        world_write(f, m.data + at, len, at);
+        if (back && !unit_random_below(&rng, 100)) {
+            uint64_t to = unit_random_below(&rng, m.size + 1);
+
+            assert_int_equal(spool_file_truncate(f, to, &err), 0);
+            model_resize(&m, to);
+        }
+        if (!unit_random_below(&rng, 80)) {
+            note_version(&m);
+            assert_int_equal(small || unit_random_below(&rng, 2) ? spool_file_flush(f, &err)
+                                                                 : spool_file_sync(f, &err),
+                             0);
+            model_remove(&model[k]);
+            model[k] = (struct model_file){.exists = true};
+            model_resize(&model[k], m.size);
+            memcpy(model[k].data, m.data, m.size);
+        }
+        if (dies && !unit_random_below(&rng, 40)) {
+            model_remove(&m);
+            died_in_write = true;
+            return false;
+        }
+    }
+    if (!m.data)
+        model_resize(&m, 0);
+    note_version(&m);
+    model_remove(&model[k]);
+    model[k] = m;
+    world_close(f);
+    return true;
 }
 
 static void do_unlink(struct spool *spool, int k)
@@ -245,6 +308,8 @@ static void some_faults(void)
 
         if (fault == FAULT_NO_UPLOAD && op != OP_PART && op != OP_COMPLETE)
             continue;
+        if (fault == FAULT_NO_UPLOAD && small) /* which then had the only copy */
+            continue;
         if (fault == FAULT_WRONG_CRC && op != OP_PART) /* seen in the bucket until it is replaced */
             continue;
         bucket_rule(op, 1 + (unsigned)unit_random_below(&rng, 4), fault);
@@ -262,11 +327,12 @@ static struct spool *crash(struct spool *spool, const struct spool_config *confi
     return spool;
 }
 
-static void step(struct spool *spool)
+/* Return: false: the daemon is to die. */
+static bool step(struct spool *spool, bool crashes)
 {
     int k = (int)unit_random_below(&rng, KEYS);
 
-    switch (unit_random_below(&rng, 10)) {
+    switch (unit_random_below(&rng, 11)) {
     case 0:
     case 1:
     case 2:
@@ -286,9 +352,12 @@ static void step(struct spool *spool)
     case 8:
         some_faults();
         break;
+    case 9:
+        return do_stream(spool, k, !small, crashes && !unit_random_below(&rng, 3));
     default:
         check_key(spool, k);
     }
+    return true;
 }
 
 static void compare_bucket(struct spool *spool)
@@ -314,6 +383,7 @@ static void run(const char *root, uint64_t seed, bool crashes)
 {
     struct spool_config config;
     struct spool *spool;
+    bool alive;
     char dir[4096];
 
     for (int k = 0; k < KEYS; k++)
@@ -321,16 +391,21 @@ static void run(const char *root, uint64_t seed, bool crashes)
     world_reset();
     bucket.hook = check_bucket;
     version_count = 0;
+    died_in_write = false;
     rng.state = seed * 104729;
     (void)snprintf(dir, sizeof(dir), "%s/%d", root, (int)seed);
     config = world_config(dir);
     config.settle_ms = unit_random_below(&rng, 2) ? 1 : 20;
+    config.early = unit_random_below(&rng, 4) != 0;
+    small = config.early && !unit_random_below(&rng, 3);
+    if (small)
+        config.spool_size = 1200 * KIB;
     spool = world_open(&config);
     spool_start(spool);
     for (int i = 0; i < 150; i++) {
         world_forget_ended_uploads();
-        step(spool);
-        if (crashes && !unit_random_below(&rng, 15))
+        alive = step(spool, crashes);
+        if (!alive || (crashes && !unit_random_below(&rng, 15)))
             spool = crash(spool, &config);
         if (!unit_random_below(&rng, 40)) {
             settle(spool);
@@ -339,7 +414,8 @@ static void run(const char *root, uint64_t seed, bool crashes)
     }
     settle(spool);
     compare_bucket(spool);
-    world_assert_spool_empty(spool);
+    if (!died_in_write)
+        world_assert_spool_empty(spool);
     if (!crashes) /* a cancel that meets a dead network leaves its upload id to gc */
         assert_int_equal(bucket_open_uploads(), 0);
     spool_close(spool);
