@@ -38,6 +38,16 @@ int fs_rename_dir(struct fs *fs, struct fs_move *m, const struct fs_call *call,
                   struct ou_error *err);
 /** fs_finish_rename_dir() - after a crash: all that is left below @from goes below @to. */
 int fs_finish_rename_dir(struct fs *fs, const char *from, const char *to, struct ou_error *err);
+/* What is at the new name of an object whose renaming was cut short. */
+enum fs_target { FS_TARGET_FREE, FS_TARGET_COPIED, FS_TARGET_TAKEN };
+/**
+ * fs_rename_target() - asks the bucket
+ *
+ * Return: FS_TARGET_FREE: the copy is to be made; FS_TARGET_COPIED: it had been; FS_TARGET_TAKEN:
+ * somebody has made or removed that name since; negative errno.
+ */
+int fs_rename_target(struct fs *fs, const char *from, const char *to, const struct fs_call *call,
+                     struct ou_error *err);
 /** fs_finish_renames() - what a crash has cut short; waits for the network. */
 void fs_finish_renames(struct fs *fs);
 /** fs_move_locked() - the tree and the listings follow; @version: of the object at the new key, or NULL. */

@@ -10,7 +10,8 @@
  *   7  journal "end"
  *
  * An error up to 4 leaves the old name; what was copied by then is taken back. After a crash
- * 2, 3, 6 and 7 are done again by the next mount (fs_finish_renames()).
+ * 2, 3, 6 and 7 are done again by the next mount (fs_finish_renames()), while it is in use: what
+ * has been made under a new name since is newer, and stays.
  */
 #include "fs/rename.h"
 
@@ -185,6 +186,16 @@ static int copy_all(struct mover *m, struct ou_error *err)
 
 /* -- staged files -- */
 
+static bool made_since(struct fs *fs, const char *key)
+{
+    struct spool_file *file;
+
+    if (!spool_find(fs->spool, key, &file))
+        return false;
+    spool_file_unref(file);
+    return true;
+}
+
 static int rename_one_staged(struct mover *m, struct fs_inode *inode, struct spool_file *file,
                              struct ou_error *err)
 {
@@ -199,6 +210,8 @@ static int rename_one_staged(struct mover *m, struct fs_inode *inode, struct spo
         return ou_error_set(err, ENOMEM, "rename %s", key);
     if (strlen(new_key) > OSS_KEY_MAX)
         return ou_error_set(err, ENAMETOOLONG, "%s under %s", key, m->to);
+    if (m->finishing && made_since(m->fs, new_key))
+        return 0;
     doomed = fs_replacing(m->fs, new_key);
     r = fs_rename_file(file, new_key, m->call, err);
     if (r < 0 && doomed)
@@ -239,14 +252,62 @@ static int rename_by_spool(struct mover *m, const char *key, struct ou_error *er
     return r;
 }
 
+/* Return: 1 copied, and its version; 0 the spool has renamed it; negative errno. */
+static int make_copy(struct mover *m, const struct copy *c, const char *new_key,
+                     struct fs_version *version, struct ou_error *err)
+{
+    bool doomed = fs_replacing(m->fs, new_key);
+    int r = fs_copy_object(m->fs, c->key, &c->version, new_key, m->call, version, err);
+
+    if (r == 0)
+        r = rename_by_spool(m, c->key, err);
+    if (r < 0 && doomed)
+        fs_replacing_failed(m->fs, new_key);
+    return r;
+}
+
+/* Likewise, after a crash. -ENOENT: it is left under its old name. */
+static int finish_copy(struct mover *m, const struct copy *c, const char *new_key,
+                       struct fs_version *version, struct ou_error *err)
+{
+    int r = fs_rename_target(m->fs, c->key, new_key, m->call, err);
+
+    if (r == FS_TARGET_FREE)
+        return make_copy(m, c, new_key, version, err);
+    if (r != FS_TARGET_TAKEN)
+        return r < 0 ? r : 1;
+    ou_log(OU_LOG_FS, OU_LOG_WARN, "left under its old name, the new one is in use key=%s to=%s",
+           c->key, new_key);
+    return ou_error_set(err, ENOENT, "rename %s", c->key);
+}
+
+/* After a crash the old name is in use, too: it goes only if it is still what was copied. */
+static void finish_delete(struct mover *m, const struct copy *c)
+{
+    ou_auto(oss_object_fini) struct oss_object object = {.size = 0};
+    struct oss_call oss = fs_oss_call(m->call);
+    struct ou_error err = OU_ERROR_INIT;
+    int r = oss_head_object(m->fs->client, &oss, c->key, &object, &err);
+
+    if (r == 0 ||
+        (r == 1 && (strcmp(object.etag, c->version.etag) != 0 || made_since(m->fs, c->key))))
+        return;
+    if (r == 1)
+        r = spool_delete(m->fs->spool, c->key, NULL, &err);
+    if (r < 0)
+        ou_log_warn(OU_LOG_FS, &err, "renamed, but the old name stays key=%s", c->key);
+    ou_lock_scope(&m->fs->lock);
+    if (r == 0)
+        fs_gone_add(&m->fs->gone, c->key, ou_now_ms());
+}
+
 static void copy_one(struct fs_task *task)
 {
     struct copy *c = fs_container(task, struct copy, task);
     struct mover *m = c->mover;
     ou_autofree char *new_key = new_key_of(m, c->key);
     struct ou_error err = OU_ERROR_INIT;
-    struct fs_version version;
-    bool doomed = new_key && fs_replacing(m->fs, new_key);
+    struct fs_version version = c->version;
     int r;
 
     if (ou_cancel_triggered(m->call->cancel))
@@ -254,16 +315,16 @@ static void copy_one(struct fs_task *task)
     else if (!new_key)
         r = ou_error_set(&err, ENOMEM, "rename %s", m->from);
     else
-        r = fs_copy_object(m->fs, c->key, &c->version, new_key, m->call, &version, &err);
-    if (r == 0)
-        r = rename_by_spool(m, c->key, &err);
-    if (r < 0 && doomed)
-        fs_replacing_failed(m->fs, new_key);
+        r = m->finishing ? finish_copy(m, c, new_key, &version, &err)
+                         : make_copy(m, c, new_key, &version, &err);
+    if (r == 1 && m->finishing)
+        finish_delete(m, c);
     {
         ou_lock_scope(&m->fs->lock);
-        if (r == 1) {
-            copied_locked(m, c, new_key, &version);
+        if (r == 1)
             fs_gone_made(&m->fs->gone, new_key);
+        if (r == 1 && !m->finishing) {
+            copied_locked(m, c, new_key, &version);
             keys_add(&m->copied, c->key);
             keys_add(&m->placed, new_key);
         } else if (r < 0 && r != -ENOENT && !m->failed) { /* ENOENT: deleted meanwhile */
@@ -539,8 +600,6 @@ int fs_finish_rename_dir(struct fs *fs, const char *from, const char *to, struct
     m.finishing = true;
     spool_each(fs->spool, finish_staged, &left);
     r = left.r < 0 ? left.r : copy_all(&m, err);
-    if (r == 0)
-        delete_keys(fs, &m.copied);
     mover_fini(&m);
     return r;
 }

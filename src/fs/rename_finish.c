@@ -38,6 +38,39 @@ static bool is_copy(const struct oss_object *from, const struct oss_object *to)
            strcmp(from->etag, to->etag) == 0;
 }
 
+static bool is_pending(struct fs *fs, const char *key)
+{
+    struct spool_file *file;
+    bool pending;
+
+    if (spool_is_deleted(fs->spool, key))
+        return true;
+    if (!spool_find(fs->spool, key, &file))
+        return false;
+    pending = spool_file_pending(file);
+    spool_file_unref(file);
+    return pending;
+}
+
+int fs_rename_target(struct fs *fs, const char *from, const char *to, const struct fs_call *call,
+                     struct ou_error *err)
+{
+    ou_auto(oss_object_fini) struct oss_object source = {.size = 0}, target = {.size = 0};
+    struct oss_call oss = fs_oss_call(call);
+    int r;
+
+    if (is_pending(fs, to))
+        return FS_TARGET_TAKEN;
+    r = oss_head_object(fs->client, &oss, to, &target, err);
+    if (r == 1)
+        r = oss_head_object(fs->client, &oss, from, &source, err);
+    else if (r == 0)
+        return FS_TARGET_FREE;
+    if (r < 0)
+        return r;
+    return r == 1 && is_copy(&source, &target) ? FS_TARGET_COPIED : FS_TARGET_TAKEN;
+}
+
 /* Return: 1 the copy had been made, 0 it had not, or something else is there by now. */
 static int was_copied(struct fs *fs, const struct fs_rename_left *left, struct ou_error *err)
 {
