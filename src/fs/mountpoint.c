@@ -70,10 +70,9 @@ static int check_fuse(struct ou_error *err)
         return ou_error_say(err, ENODEV,
                             "there is no /dev/fuse: load the kernel module (modprobe fuse), or "
                             "give the container the device (--device /dev/fuse)");
-    if (geteuid() != 0)
-        return 0; /* fusermount3 opens it */
-    if (access("/dev/fuse", R_OK | W_OK) < 0)
-        return ou_error_say(err, EACCES, "/dev/fuse cannot be opened: %s", strerror(errno));
+    if (access("/dev/fuse", R_OK | W_OK) < 0) /* fusermount3 opens it as us, too */
+        return ou_error_say(err, EACCES, "/dev/fuse cannot be opened: %s%s", strerror(errno),
+                            geteuid() != 0 ? "; as root: chmod 666 /dev/fuse" : "");
     return 0;
 }
 
