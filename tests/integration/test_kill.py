@@ -225,8 +225,9 @@ def test_killed_while_a_request_is_held(server, bucket, make_mount, step, meanwh
         with contextlib.suppress(OSError):  # nobody is there to hear it
             os.close(half_written.fd)
     if operation != "CompleteMultipartUpload":
-        whole = {None, SMALL} if meanwhile is replace else {None}
-        assert bucket.get("big") in whole
+        # What was made of it meanwhile may be there already; what is held, or not closed, may not.
+        held_back = meanwhile in (nothing, half_written)
+        assert bucket.get("big") in {None, None if held_back else expected.get("big")}
     known = {e["part"] for e in server.requests("UploadPart") if e["status"] == 200}
     server.clear_faults()
     server.clear_log()
@@ -342,7 +343,7 @@ def test_killed_while_a_rename_is_on_its_way(
         _, status = os.waitpid(child, 0)
     server.clear_faults()
     mount.start()
-    wait_until("there is one name", lambda: len(in_mount(mount)) == 1)
+    wait_until("there is one name", lambda: len(os.listdir(mount.path)) == 1)
     happened = not copying or when == "after-apply"
     assert status == 0 or copying
     check_end(mount, bucket, {"other" if happened else "small": content})
@@ -444,6 +445,7 @@ def _kill_at_calls(build, server, make_mount, numbers):
     bucket = server.bucket()
     for number in numbers:
         mount = make_mount(name=f"m{number}", **OPTIONS)
+        mount.allow_errors("has no beginning")  # killed at the first write to a sidecar
         if not killed_at_call(build, bucket, mount, number):
             return
         for key in bucket.keys():
