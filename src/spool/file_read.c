@@ -32,6 +32,14 @@ void spool_file_take_readers_locked(struct spool_file *f, struct spool_base_read
     }
 }
 
+/* How much of the base is seen: after a truncation, not all of it. */
+static uint64_t reach_locked(const struct spool_file *f, int i)
+{
+    if (i || f->live_base.present)
+        return i ? f->base_limit : f->s.base_limit;
+    return f->base_limit > f->s.base_limit ? f->base_limit : f->s.base_limit;
+}
+
 /* @i: 0 the base of the stable version, 1 of the live one. Return: a reference, NULL: @err. */
 static struct spool_base_reader *take_reader_locked(struct spool_file *f, int i,
                                                     struct ou_error *err)
@@ -55,6 +63,7 @@ static struct spool_base_reader *take_reader_locked(struct spool_file *f, int i,
             free(r);
             return NULL;
         }
+        xfer_reader_expect(r->reader, reach_locked(f, i));
         f->reader[i] = r;
     }
     (void)atomic_fetch_add(&r->refs, 1);

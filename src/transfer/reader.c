@@ -161,13 +161,13 @@ static void cover_locked(struct xfer_reader *reader, const struct xfer_advice *a
     while (pos < advice->to) {
         bool has;
         struct xfer_block *b = find_block(reader, pos, &has);
-        uint64_t gap, size = advice->block;
+        uint64_t end = reader->window.size, gap, size = advice->block;
 
         if (has) {
             pos = xfer_block_end(b);
             continue;
         }
-        gap = (b ? b->start : reader->size) - pos;
+        gap = (b && b->start < end ? b->start : end) - pos;
         if (gap <= size + size / 4) /* a short rest is not worth a request of its own */
             size = gap;
         if (pos < wanted)
@@ -187,6 +187,8 @@ static void plan_locked(struct xfer_reader *reader, struct request *q)
     struct xfer_advice advice;
 
     reader->last_read_ms = ou_now_ms();
+    if (q->end > reader->window.size)
+        reader->window.size = reader->size;
     xfer_window_note(&reader->window, q->pos, q->end - q->pos,
                      fair < XFER_WINDOW_MAX ? fair : XFER_WINDOW_MAX, &advice);
     q->stream = advice.stream;
@@ -335,6 +337,13 @@ static int read_locked(struct xfer_reader *reader, struct request *q, struct ou_
     }
     reader->last_read_ms = ou_now_ms();
     return r;
+}
+
+void xfer_reader_expect(struct xfer_reader *reader, uint64_t end)
+{
+    ou_lock_scope(&reader->pool->lock);
+    if (end < reader->window.size)
+        reader->window.size = end;
 }
 
 ssize_t xfer_reader_read(struct xfer_reader *reader, void *buf, size_t len, uint64_t offset,

@@ -57,6 +57,8 @@ void xfer_reader_pool_free(struct xfer_reader_pool *pool);
 
 int xfer_reader_new(struct xfer_reader_pool *pool, const char *key, const char *etag, uint64_t size,
                     struct xfer_reader **reader, struct ou_error *err);
+/** xfer_reader_expect() - only bytes before @end will be read: nothing beyond is read ahead. Until one is. */
+void xfer_reader_expect(struct xfer_reader *reader, uint64_t end);
 /** xfer_reader_free() - no read may be running; fetches in flight are canceled. */
 void xfer_reader_free(struct xfer_reader *reader);
 

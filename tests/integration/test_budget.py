@@ -19,6 +19,10 @@ def spent(server):
     return lookups, counts
 
 
+def fetched(server):
+    return sum(entry["bytes_out"] for entry in server.requests("GetObject"))
+
+
 def run(*words):
     subprocess.run([str(word) for word in words], check=True)
 
@@ -91,8 +95,22 @@ def test_one_byte_changed_in_a_big_file(parted, server, bucket):
     assert others.pop("GetObject", 0) <= 1  # the rest of the changed part
     assert others == {}
     assert lookups <= 2  # the name, and the check before Complete
+    assert fetched(server) <= 200 * KIB
     assert sent <= MIB + 200 * KIB
     assert bucket.get("big") == data
+
+
+def test_big_file_cut_to_a_few_bytes(parted, server, bucket):
+    data = put_big(parted, bucket, server)
+    os.truncate(parted.path / "big", 1000)
+    parted.sync()
+    lookups, others = spent(server)
+    assert others.pop("PutObject") == 1
+    assert others.pop("GetObject") == 1
+    assert others == {}
+    assert lookups <= 2
+    assert fetched(server) == 1000
+    assert bucket.get("big") == data[:1000]
 
 
 def test_append_to_a_big_file(parted, server, bucket):
