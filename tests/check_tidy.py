@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def main():
-    os.nice(10)
+    os.nice(5)
     tidy, build, arguments = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
     commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
     once = {command["file"]: command for command in reversed(commands)}

@@ -64,7 +64,7 @@ run_suite() { # name, ctest arguments...
 configure_and_build plain
 # The other two are built in the gaps that the tests of the first one leave.
 (
-    niceness=10
+    niceness=5
     configure_and_build asan -D OSSUP_SANITIZE=asan -D CMAKE_BUILD_TYPE=Debug
     configure_and_build tsan -D OSSUP_SANITIZE=tsan -D CMAKE_BUILD_TYPE=Debug
 ) &
