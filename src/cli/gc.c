@@ -17,6 +17,7 @@
 #include "oss/ops.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,36 +35,65 @@ struct gc {
     size_t found, failed;
 };
 
+static const char usage[] =
+    "usage: ossfs-up gc BUCKET[:PREFIX] [OPTIONS]\n"
+    "\n"
+    "Aborts multipart uploads that nobody will finish: what is old, and what no spool and no\n"
+    "checkpoint of put on this machine can go on with.\n"
+    "\n"
+    "  --older-than AGE       begun longer ago than this [" DEFAULT_AGE "]\n"
+    "  --list                 only list them\n"
+    "  --checkpoint-dir DIR   what the checkpoints in it can go on with stays, too; may be "
+    "repeated\n"
+    "  -o OPTIONS             as for mount: endpoint=, region=, spool=, ...\n";
+
+enum { OPT_OLDER_THAN = 256, OPT_LIST, OPT_CHECKPOINT_DIR };
+
+static const struct option long_options[] = {
+    {"older-than", required_argument, NULL, OPT_OLDER_THAN},
+    {"list", no_argument, NULL, OPT_LIST},
+    {"checkpoint-dir", required_argument, NULL, OPT_CHECKPOINT_DIR},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* Return: 0, 1 (--help), -errno. */
+static int take_option(struct gc *gc, int option, struct ou_error *err)
+{
+    switch (option) {
+    case 'o':
+        return cli_options_o(&gc->session.options, optarg, err);
+    case 'h':
+        return 1;
+    case OPT_OLDER_THAN:
+        return ou_parse_duration(optarg, &gc->older_than_ms, err);
+    case OPT_LIST:
+        gc->list_only = true;
+        return 0;
+    case OPT_CHECKPOINT_DIR:
+        gc->checkpoint_dirs[gc->checkpoint_dir_count++] = optarg;
+        return 0;
+    default:
+        return ou_error_say(err, EINVAL, "gc: unknown option or missing argument; see gc --help");
+    }
+}
+
+/* Return: 0, 1 (--help), -errno. */
 static int parse(int argc, char **argv, struct gc *gc, const char **target, struct ou_error *err)
 {
-    const char *age = DEFAULT_AGE;
-    int r = 0;
+    int option, r = ou_parse_duration(DEFAULT_AGE, &gc->older_than_ms, err);
 
     gc->checkpoint_dirs = calloc((size_t)argc, sizeof(*gc->checkpoint_dirs));
     if (!gc->checkpoint_dirs)
         return ou_error_set(err, ENOMEM, "gc");
-    for (int i = 1; i < argc && r == 0; i++) {
-        if (strcmp(argv[i], "--older-than") == 0 && i + 1 < argc)
-            age = argv[++i];
-        else if (strncmp(argv[i], "--older-than=", 13) == 0)
-            age = argv[i] + 13;
-        else if (strcmp(argv[i], "--checkpoint-dir") == 0 && i + 1 < argc)
-            gc->checkpoint_dirs[gc->checkpoint_dir_count++] = argv[++i];
-        else if (strncmp(argv[i], "--checkpoint-dir=", 17) == 0)
-            gc->checkpoint_dirs[gc->checkpoint_dir_count++] = argv[i] + 17;
-        else if (strcmp(argv[i], "--list") == 0)
-            gc->list_only = true;
-        else if (strcmp(argv[i], "-o") == 0 && i + 1 < argc)
-            r = cli_options_o(&gc->session.options, argv[++i], err);
-        else if (argv[i][0] != '-' && !*target)
-            *target = argv[i];
-        else
-            return ou_error_say(err, EINVAL,
-                                "%s: usage: ossfs-up gc BUCKET[:PREFIX] [--older-than 7d] "
-                                "[--list] [--checkpoint-dir DIR]... [-o OPTIONS]",
-                                argv[i]);
-    }
-    return r == 0 ? ou_parse_duration(age, &gc->older_than_ms, err) : r;
+    opterr = 0;
+    optind = 1;
+    while (r == 0 && (option = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1)
+        r = take_option(gc, option, err);
+    if (r == 0 && argc - optind > 1)
+        r = ou_error_say(err, EINVAL, "gc: it takes one BUCKET[:PREFIX]; see gc --help");
+    *target = argc - optind == 1 ? argv[optind] : NULL;
+    return r;
 }
 
 /* By the server's clock: ours may be days wrong. */
@@ -175,26 +205,34 @@ static int run(struct gc *gc, const char *target, struct ou_error *err)
     return r < 0 ? r : sweep(gc, err);
 }
 
+static void gc_fini(struct gc *gc)
+{
+    cli_owned_fini(&gc->owned);
+    cli_session_fini(&gc->session);
+    free(gc->checkpoint_dirs);
+    free(gc->spool);
+    free(gc->registry);
+}
+
 int cli_gc(int argc, char **argv)
 {
-    struct gc gc = {0};
+    ou_auto(gc_fini) struct gc gc = {0};
     const char *target = NULL;
     struct ou_error err = OU_ERROR_INIT;
     int r = parse(argc, argv, &gc, &target, &err);
-    bool usage = r < 0;
 
-    if (r == 0)
-        r = run(&gc, target, &err);
+    if (r > 0) {
+        (void)fputs(usage, stdout);
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    if (r < 0) {
+        cli_say(&err);
+        return CLI_EXIT_USAGE;
+    }
+    r = run(&gc, target, &err);
     if (r < 0)
         cli_say(&err);
     else if (gc.found == 0)
         (void)puts("no unfinished upload is that old");
-    cli_owned_fini(&gc.owned);
-    cli_session_fini(&gc.session);
-    free(gc.checkpoint_dirs);
-    free(gc.spool);
-    free(gc.registry);
-    if (usage)
-        return CLI_EXIT_USAGE;
-    return r < 0 || gc.failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return r < 0 || gc.failed > 0 || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

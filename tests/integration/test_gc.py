@@ -160,7 +160,10 @@ def test_what_a_mount_can_go_on_with_is_kept(gc, make_mount, server, bucket, fol
 
 
 def test_wrong_words_and_refusals(gc, server, bucket):
-    assert "usage: ossfs-up gc" in gc.refused("bucket", "--no-such", status=2)
+    for words in [("bucket", "--no-such"), ("bucket", "another")]:
+        assert "see gc --help" in gc.refused(*words, status=2)
+    assert "is no duration" in gc.refused("bucket", "--older-than", "long", status=2)
+    assert gc("--help")[0] == "usage: ossfs-up gc BUCKET[:PREFIX] [OPTIONS]"
     assert "NoSuchBucket" in gc.refused("nobucket")
     orphan(bucket, "a")
     server.fault("AbortMultipartUpload", {"type": "status", "status": 403, "code": "AccessDenied"})
