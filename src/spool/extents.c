@@ -270,10 +270,12 @@ bool extent_map_has(const struct extent_map *m, enum extent_slot slot, uint64_t 
 {
     struct extent e;
 
-    for (uint64_t at = offset; extent_map_next(m, at, &e) && e.offset - offset < size;
-         at = end_of(&e))
+    for (uint64_t at = offset; size && extent_map_next(m, at, &e); at = end_of(&e)) {
+        if (e.offset >= offset && e.offset - offset >= size)
+            return false;
         if (e.slot == slot)
             return true;
+    }
     return false;
 }
 

@@ -1,10 +1,14 @@
 """A spool that is full: writers hear of it, no closed file is lost, and uploads make room again."""
 
+import contextlib
 import errno
 import hashlib
+import mmap
 import os
+import random
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -67,7 +71,6 @@ def test_full_disk_loses_no_closed_file(small_disk, server, bucket, make_mount):
     assert bucket.get("after") == b"x" * MIB
 
 
-@pytest.mark.xfail(reason="the delete is journalled before the file's own bytes are given back")
 def test_full_disk_takes_an_unlink(small_disk, server, make_mount):
     mount = make_mount(spool=small_disk, settle="1h", drain="no").start()
     mount.allow_errors(".*")
@@ -118,3 +121,230 @@ def test_reserve_is_left_free(small_disk, server, bucket, make_mount):
     assert digests(bucket, closed) == closed
     wait_until("there is room again",
                lambda: os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize > 60 * MIB)
+
+
+# -- larger than the spool --
+
+
+class Measure:
+    """How much the files of a spool take on disk, at most, while something goes on."""
+
+    def __init__(self, spool):
+        self.spool, self.most, self.ended = spool, 0, threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.ended.wait(0.01):
+            self.most = max(self.most, self.now())
+
+    def now(self):
+        total = 0
+        for folder, _, files in os.walk(self.spool):
+            for name in files:
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.stat(os.path.join(folder, name)).st_blocks * 512
+        return total
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+
+SMALL = {"spool_size": "12M", "part_size": "1M", "settle": "10ms"}
+LIMIT_BYTES = 12 * MIB + 3 * MIB  # and a part for each thread
+
+
+def pass_through(mount, bucket, folder, size, limit):
+    source = folder / "source"
+    with open(source, "wb") as file:
+        subprocess.run(["head", "-c", str(size), "/dev/urandom"], check=True, stdout=file)
+    with Measure(mount.spool) as measure:
+        subprocess.run(["cp", source, mount.path / "big"], check=True)
+        mount.sync(timeout=300)
+    assert measure.most <= limit, f"{measure.most / MIB:.1f} MiB"
+    with open(source, "rb") as file:
+        assert hashlib.sha256(bucket.get("big")).digest() == hashlib.file_digest(
+            file, "sha256").digest()
+    assert bucket.uploads() == []
+    source.unlink()
+
+
+def test_file_larger_than_the_spool(server, bucket, make_mount, folder):
+    mount = make_mount(**SMALL).start()
+    server.clear_log()
+    pass_through(mount, bucket, folder, 64 * MIB, LIMIT_BYTES)
+    counts = server.counts()
+    assert counts["UploadPart"] == 64
+    assert counts["InitiateMultipartUpload"] == 1
+    wait_until("the spool is empty", lambda: Measure(mount.spool).now() < MIB)
+
+
+@pytest.mark.limit(600)
+def test_long_gigabyte_through_64_mebibytes(bucket, make_mount, folder):
+    mount = make_mount(spool_size="64M").start()
+    pass_through(mount, bucket, folder, 1024 * MIB, (64 + 3 * 8) * MIB)
+    with Measure(mount.spool) as measure:
+        closed, number = fill(mount.path, most=200)
+        mount.sync(timeout=300)
+    assert number == 0
+    assert measure.most <= (64 + 3 * 8) * MIB
+    assert digests(bucket, closed) == closed
+
+
+def test_many_files_through_a_small_spool(bucket, make_mount):
+    mount = make_mount(**SMALL).start()
+    with Measure(mount.spool) as measure:
+        closed, number = fill(mount.path, size=2 * MIB, most=40)
+        mount.sync(timeout=100)
+    assert number == 0
+    assert measure.most <= LIMIT_BYTES
+    assert digests(bucket, closed) == closed
+
+
+def noise(size, seed=1):
+    return random.Random(seed).randbytes(size)
+
+
+def begin(path, data):
+    """An open file, larger than the spool, with these bytes."""
+    file = open(path, "wb", 0)  # noqa: SIM115 - it stays open on purpose
+    for at in range(0, len(data), MIB):
+        file.write(data[at : at + MIB])
+    return file
+
+
+def read_past_the_cache(path, size):
+    """The kernel has what was just written: this asks the mount."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    try:
+        with mmap.mmap(-1, size) as buffer:
+            return buffer[: os.preadv(fd, [buffer], 0)]
+    finally:
+        os.close(fd)
+
+
+def test_kill_in_the_middle_of_what_is_larger_than_the_spool(bucket, make_mount):
+    mount = make_mount(**SMALL).start()
+    data = noise(30 * MIB)
+    file = begin(mount.path / "big", data)
+    mount.kill9()
+    with contextlib.suppress(OSError):
+        file.close()
+    mount.start()
+    mount.sync()
+    wait_until("no upload is unfinished", lambda: bucket.uploads() == [])
+    assert bucket.keys() == []
+    assert Measure(mount.spool).now() < MIB  # a fragment is of no use
+    with begin(mount.path / "big", data):
+        pass
+    mount.sync()
+    assert bucket.get("big") == data
+
+
+def test_kill_after_the_close_of_what_is_larger_than_the_spool(server, bucket, make_mount):
+    mount = make_mount(**{**SMALL, "settle": "1h"}).start()
+    data = noise(30 * MIB)
+    with begin(mount.path / "big", data):
+        pass
+    mount.kill9()
+    mount.options["settle"] = "10ms"
+    mount.start()
+    assert (mount.path / "big").read_bytes() == data
+    mount.sync()
+    assert bucket.get("big") == data
+    assert len(server.requests("InitiateMultipartUpload")) == 1
+    assert bucket.uploads() == []
+
+
+def test_closed_file_that_was_released_is_read_from_the_bucket(bucket, make_mount):
+    """The reader does not wait for the settle time."""
+    mount = make_mount(**{**SMALL, "settle": "1h"}).start()
+    data = noise(30 * MIB)
+    with begin(mount.path / "big", data):
+        pass
+    assert read_past_the_cache(mount.path / "big", MIB) == data[:MIB]
+    assert bucket.get("big") == data
+
+
+def test_released_bytes_cannot_be_read_or_changed_before_the_close(bucket, make_mount):
+    mount = make_mount(**SMALL).start()
+    mount.allow_errors("larger than the spool")
+    data = noise(30 * MIB)
+    with begin(mount.path / "big", data) as file:
+        with pytest.raises(OSError) as caught:
+            read_past_the_cache(mount.path / "big", MIB)
+        assert caught.value.errno == errno.EIO
+        with pytest.raises(OSError) as caught:
+            file.truncate(MIB // 2)
+        assert caught.value.errno == errno.ENOSPC
+        file.truncate(0)
+        file.seek(0)
+        file.write(b"all anew")
+    mount.sync()
+    assert bucket.get("big") == b"all anew"
+    assert bucket.uploads() == []
+
+
+def test_rewriting_released_bytes_fails_the_file(bucket, make_mount):
+    mount = make_mount(**SMALL).start()
+    mount.allow_errors(".*")
+    file = begin(mount.path / "big", noise(30 * MIB))
+    with pytest.raises(OSError) as caught:
+        os.pwrite(file.fileno(), b"header", 0)
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(OSError):
+        file.close()
+    assert "were sent and let go" in mount.log()
+    os.unlink(mount.path / "big")
+    mount.sync()
+    assert bucket.keys() == []
+    wait_until("no upload is unfinished", lambda: bucket.uploads() == [])
+
+
+def test_temporary_name_larger_than_the_spool(bucket, make_mount):
+    mount = make_mount(**SMALL).start()
+    data = noise(30 * MIB)
+    with begin(mount.path / ".big.Ab3xY9", data):
+        pass
+    os.rename(mount.path / ".big.Ab3xY9", mount.path / "big")
+    mount.sync()
+    assert bucket.get("big") == data
+    assert bucket.keys() == ["big"]
+    assert bucket.uploads() == []
+
+
+def test_upload_that_is_lost_with_released_bytes_is_told(server, bucket, make_mount):
+    mount = make_mount(**{**SMALL, "settle": "1h"}).start()
+    mount.allow_errors(".*")
+    with begin(mount.path / "big", noise(30 * MIB)):
+        pass
+    mount.kill9()
+    for upload in bucket.uploads():
+        server.control("POST", "abort-upload", {"bucket": "bucket", "key": upload[0],
+                                                "upload_id": upload[1]})
+    mount.options["settle"] = "10ms"
+    mount.start()
+    wait_until("it is parked", lambda: mount.status()["pending"]["failed"] == 1)
+    assert "write the file again" in mount.status()["failed"][0]["error"]
+    assert bucket.keys() == []
+    os.unlink(mount.path / "big")
+    mount.sync()
+
+
+def test_writer_that_waits_is_shown_and_can_be_interrupted(server, make_mount):
+    mount = make_mount(**SMALL).start()
+    mount.allow_errors(".*")
+    server.fault("UploadPart", {"type": "status", "status": 503, "code": "ServiceUnavailable"})
+    writer = subprocess.Popen(["dd", "if=/dev/zero", f"of={mount.path / 'big'}", "bs=1M",
+                               "count=30"], stderr=subprocess.DEVNULL)
+    wait_until("a writer waits", lambda: mount.status()["spool"]["writers_waiting"] == 1)
+    assert writer.poll() is None
+    writer.send_signal(signal.SIGINT)
+    assert writer.wait(30) != 0
+    server.clear_faults()
+    os.unlink(mount.path / "big")
+    mount.sync()

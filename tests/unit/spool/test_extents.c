@@ -68,6 +68,26 @@ static void random_histories_equal_the_model(void **state)
     }
 }
 
+static void a_slot_is_found_in_any_part_of_its_extent(void **state)
+{
+    struct extent_map m = {0};
+    struct ou_error err;
+
+    (void)state;
+    assert_int_equal(extent_map_set(&m, 100, 100, EXTENT_SENT, &err), 0);
+    assert_int_equal(extent_map_set(&m, 300, 100, EXTENT_A, &err), 0);
+    assert_true(extent_map_has(&m, EXTENT_SENT, 0, UINT64_MAX));
+    assert_true(extent_map_has(&m, EXTENT_SENT, 150, 1));
+    assert_true(extent_map_has(&m, EXTENT_SENT, 199, 1000));
+    assert_true(extent_map_has(&m, EXTENT_SENT, 0, 101));
+    assert_false(extent_map_has(&m, EXTENT_SENT, 0, 100));
+    assert_false(extent_map_has(&m, EXTENT_SENT, 200, UINT64_MAX));
+    assert_false(extent_map_has(&m, EXTENT_SENT, 150, 0));
+    assert_true(extent_map_has(&m, EXTENT_A, 150, 151));
+    assert_false(extent_map_has(&m, EXTENT_A, 150, 150));
+    extent_map_fini(&m);
+}
+
 static void a_range_beyond_64_bits_is_refused(void **state)
 {
     struct extent_map m = {0};
@@ -98,6 +118,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_histories_equal_the_model),
+        cmocka_unit_test(a_slot_is_found_in_any_part_of_its_extent),
         cmocka_unit_test(a_range_beyond_64_bits_is_refused),
         cmocka_unit_test(a_million_extents_stay_shallow),
     };
