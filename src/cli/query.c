@@ -10,6 +10,7 @@
 #include "cli/mounts.h"
 #include "cli/render.h"
 #include "cli/session.h"
+#include "cli/spools.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -37,15 +38,20 @@ static int ask(const char *path, const char *request, struct ou_buf *text, struc
     return cli_control_call(socket, request, text, reply, err);
 }
 
-static int show_one(void *ctx, const char *mountpoint, struct ou_error *err)
+static int show(struct status_run *run, const char *socket, bool draining_only,
+                struct ou_error *err)
 {
-    struct status_run *run = ctx;
     ou_auto(ou_buf_fini) struct ou_buf text = {0};
     ou_auto(ou_json_free_at) struct ou_json *reply = NULL;
-    int r = ask(mountpoint, "{\"command\":\"status\"}", &text, &reply, err);
+    int r = cli_control_call(socket, "{\"command\":\"status\"}", &text, &reply, err);
+    const char *state = r == 0 ? ou_json_string(reply, "state") : NULL;
 
     if (r < 0)
         return r;
+    if (draining_only && (!state || strcmp(state, "draining") != 0))
+        return 0;
+    if (run->json && run->shown > 0)
+        (void)fputs(",", stdout);
     if (run->json)
         (void)fputs(ou_buf_str(&text), stdout);
     else
@@ -54,16 +60,46 @@ static int show_one(void *ctx, const char *mountpoint, struct ou_error *err)
     return 0;
 }
 
+static int show_one(struct status_run *run, const char *mountpoint, struct ou_error *err)
+{
+    ou_autofree char *socket = NULL;
+    int r = cli_mounts_control(mountpoint, &socket, err);
+
+    return r < 0 ? r : show(run, socket, false, err);
+}
+
 /* One that does not answer must not hide the others. */
 static int show_in_list(void *ctx, const char *mountpoint, struct ou_error *err)
 {
-    struct status_run *run = ctx;
-
-    if (run->json && run->shown > 0)
-        (void)fputs(",", stdout);
     if (show_one(ctx, mountpoint, err) < 0)
         cli_say(err);
     return 0;
+}
+
+static int show_if_draining(void *ctx, const char *dir, struct ou_error *err)
+{
+    ou_autofree char *socket = NULL;
+
+    if (asprintf(&socket, "%s/%s", dir, CLI_CONTROL_NAME) < 0) {
+        socket = NULL;
+        return ou_error_set(err, ENOMEM, "status");
+    }
+    (void)show(ctx, socket, true, err); /* mostly nobody is there */
+    return 0;
+}
+
+/* Daemons that were unmounted and still upload: they are found by the usual spool. */
+static void show_draining(struct status_run *run)
+{
+    struct cli_options options = {0};
+    ou_autofree char *spool = NULL;
+    struct ou_error ignored;
+
+    if (cli_options_files(&options, NULL, &ignored) == 0)
+        spool = cli_spool_dir(&options);
+    if (spool)
+        (void)cli_spools_each(spool, show_if_draining, run, &ignored);
+    cli_options_fini(&options);
 }
 
 static int show_all(struct status_run *run, struct ou_error *err)
@@ -73,6 +109,8 @@ static int show_all(struct status_run *run, struct ou_error *err)
     if (run->json)
         (void)fputs("{\"mounts\":[", stdout);
     r = cli_mounts_each(show_in_list, run, err);
+    if (r == 0)
+        show_draining(run);
     if (run->json)
         (void)fputs("]}\n", stdout);
     else if (r == 0 && run->shown == 0)

@@ -58,6 +58,26 @@ def test_watch_shows_it_again_and_again(mount):
             watching.wait(PATIENCE)
 
 
+def test_a_daemon_that_was_unmounted_is_shown_while_it_uploads(mount, server, bucket):
+    server.fault("PutObject", {"type": "status", "status": 500, "code": "InternalError"})
+    conf = mount.cwd / ".config/ossfs-up.conf"
+    conf.parent.mkdir()
+    conf.write_text(f"[default]\nspool = {mount.spool}\n")
+    (mount.path / "f").write_bytes(b"x")
+    subprocess.run(["fusermount3", "-u", mount.path], check=True)
+
+    def draining():
+        mounts = json.loads(mount.run("status", "--json").stdout)["mounts"]
+        return [one for one in mounts if one["pid"] == mount.process.pid and
+                one["state"] == "draining" and one["pending"]["files"] == 1]
+
+    wait_until("it is shown", draining)
+    assert "draining" in mount.run("status").stdout
+    server.clear_faults()
+    assert mount.process.wait(PATIENCE) == 0
+    assert bucket.get("f") == b"x"
+
+
 def test_sync_gives_up_after_its_time_and_says_so(mount, server):
     server.fault("PutObject", {"type": "status", "status": 500, "code": "InternalError"})
     (mount.path / "f").write_bytes(b"x")
