@@ -40,7 +40,7 @@ static int see(void *ctx, const char *path, struct ou_error *err)
 
     (void)err;
     seen->count++;
-    seen->sum += (unsigned)atoi(strrchr(path, '/') + 2);
+    seen->sum += (unsigned)strtoul(strrchr(path, '/') + 2, NULL, 10);
     return seen->stop;
 }
 
