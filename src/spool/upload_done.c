@@ -60,7 +60,9 @@ static void journal_published(struct spool_upload *up, const struct xfer_result 
     f->retry_ms = 0;
     f->parked = 0;
     f->tell = false;
-    f->hurry = f->hurry && up->version < f->hurry_version;
+    /* Who waits for this version waits for its attributes, too, which are another request. */
+    f->hurry = f->hurry && (up->version < f->hurry_version ||
+                            (up->version == f->s.version && spool_file_pending_locked(f)));
     ou_mutex_unlock(&f->lock);
     spool_base_reader_drop(old[0]);
     spool_base_reader_drop(old[1]);

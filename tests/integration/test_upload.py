@@ -273,3 +273,18 @@ def test_termination_signal_unmounts_and_drains(bucket, mount):
     assert mount.terminate(signal.SIGTERM) == 0
     assert not mount.is_mounted()
     assert bucket.get("f") == b"data"
+
+
+def test_sync_of_an_upload_id_that_was_found_again(make_mount, server, bucket):
+    """Its attributes are set by another request, which does not wait for the settle time either."""
+    mount = make_mount(part_size="100K", settle="0").start()
+    server.fault("InitiateMultipartUpload", {"type": "stall", "when": "after-apply"}, nth=1)
+    data = os.urandom(300_000)
+    (mount.path / "file").write_bytes(data)
+    wait_until("an upload id is made", lambda: bucket.uploads())
+    mount.kill9()
+    server.clear_faults()
+    mount.options["settle"] = "1h"
+    mount.start()
+    mount.sync()
+    assert bucket.get("file") == data
