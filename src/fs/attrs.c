@@ -96,6 +96,25 @@ struct fs_record *fs_attrs_match(struct fs_attrs *a, const char *key, const stru
     return r;
 }
 
+#define YOUNG_S 3 /* a record reaches the disk within two seconds, the time is cut to one */
+
+void fs_attrs_distrust(struct fs_attrs *a)
+{
+    struct fs_record *r, *newer;
+    int64_t newest_s = INT64_MIN;
+
+    for (r = a->oldest; r; r = r->newer)
+        if (!r->implied && r->seen.modified_s != FS_MODIFIED_UNKNOWN &&
+            r->seen.modified_s > newest_s)
+            newest_s = r->seen.modified_s;
+    for (r = a->oldest; r; r = newer) {
+        newer = r->newer;
+        if (!r->implied &&
+            (r->seen.modified_s == FS_MODIFIED_UNKNOWN || r->seen.modified_s >= newest_s - YOUNG_S))
+            record_free(a, r);
+    }
+}
+
 static struct fs_record *record_new(struct fs_attrs *a, const char *key)
 {
     struct fs_record *r = find(a, key);

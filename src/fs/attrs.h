@@ -49,6 +49,13 @@ int fs_attrs_put_implied(struct fs_attrs *a, const char *key, struct ou_error *e
 /** fs_attrs_put_target() - of the symlink @key in its version @seen, if there is a record of that. */
 void fs_attrs_put_target(struct fs_attrs *a, const char *key, const struct fs_version *seen,
                          const char *target);
+/**
+ * fs_attrs_distrust() - the records are those of a mount that was killed: forget the youngest
+ *
+ * OSS tells times by the second. A change of the last seconds may be missing here, and the record
+ * before it may show the same ETag, size and time.
+ */
+void fs_attrs_distrust(struct fs_attrs *a);
 /** fs_attrs_saved() - @record has been written, or need not be. */
 void fs_attrs_saved(struct fs_record *record);
 void fs_attrs_remove(struct fs_attrs *a, const char *key);

@@ -5,6 +5,9 @@
  * A thread appends what is new, in batches, a second after it is: the filesystem's lock is held
  * for a batch's serialising and never for its writing. The file is rewritten at opening
  * when most of it is superseded.
+ *
+ * A line {"mount":"begun"} stands before the lines of a mount, {"mount":"ended"} behind them, if it
+ * was not killed: then what it wrote last may be missing.
  */
 #include "fs/attrs_file.h"
 
@@ -20,6 +23,9 @@
 #include <unistd.h>
 
 #define FILE_NAME   "attrs.cache"
+#define MOUNT       "mount"
+#define BEGUN       "{\"" MOUNT "\":\"begun\"}"
+#define ENDED       "{\"" MOUNT "\":\"ended\"}"
 #define BATCH       256u
 #define PAUSE_MS    1000u
 #define LINES_SPARE 10000u /* superseded lines that are left alone */
@@ -29,6 +35,7 @@ struct fs_attrs_file {
     int dirfd;
     struct ou_journal journal;
     size_t lines;
+    bool ended; /* so says the last mount's last line */
     pthread_t thread;
     bool running;
     struct ou_mutex lock; /* rank OU_RANK_FS + 45 */
@@ -40,8 +47,11 @@ static int take_line(const struct ou_json *line, void *ctx, struct ou_error *err
 {
     struct fs_attrs_file *f = ctx;
 
+    const char *mount = ou_json_string(line, MOUNT);
+
     f->lines++;
-    return fs_record_read(&f->fs->tree.attrs, line, err);
+    f->ended = mount && strcmp(mount, "ended") == 0;
+    return mount ? 0 : fs_record_read(&f->fs->tree.attrs, line, err);
 }
 
 /* -- writing -- */
@@ -59,6 +69,16 @@ static void batch(struct fs_attrs_file *f, struct ou_buf *objects)
     }
 }
 
+static bool append(struct fs_attrs_file *f, const char *object)
+{
+    struct ou_error err;
+
+    if (ou_journal_append(&f->journal, object, strlen(object), false, &err) == 0)
+        return true;
+    ou_log_warn(OU_LOG_FS, &err, "attributes are not kept for the next mount");
+    return false;
+}
+
 static void append_new(struct fs_attrs_file *f)
 {
     ou_auto(ou_buf_fini) struct ou_buf objects = {.data = NULL};
@@ -72,12 +92,9 @@ static void append_new(struct fs_attrs_file *f)
         if (ou_buf_check(&objects, &err) < 0 || objects.len == 0)
             return;
         end = objects.data + objects.len;
-        for (at = objects.data; at < end; at += strlen(at) + 1) {
-            if (ou_journal_append(&f->journal, at, strlen(at), false, &err) < 0) {
-                ou_log_warn(OU_LOG_FS, &err, "attributes are not kept for the next mount");
+        for (at = objects.data; at < end; at += strlen(at) + 1)
+            if (!append(f, at))
                 return;
-            }
-        }
     }
 }
 
@@ -95,6 +112,7 @@ static void *write_behind(void *arg)
         }
         append_new(f);
     }
+    (void)append(f, ENDED);
     return NULL;
 }
 
@@ -134,8 +152,12 @@ static int load(struct fs_attrs_file *f, struct ou_error *err)
     }
     while (attrs->unsaved)
         fs_attrs_saved(attrs->unsaved);
+    if (!f->ended)
+        fs_attrs_distrust(attrs);
     if (r == 0 && f->lines > 2 * attrs->table.count + LINES_SPARE)
         r = rewrite(f, err);
+    if (r == 0)
+        (void)append(f, BEGUN);
     return r;
 }
 

@@ -33,6 +33,19 @@ def test_written_file_reads_back_and_reaches_the_bucket(mount, bucket):
     assert (mount.path / "file").read_bytes() == data
 
 
+def test_attributes_after_a_kill_are_those_of_the_bucket(mount):
+    """OSS tells times by the second: a chmod in the same one as the write looks the same in a listing."""
+    for number in range(4):
+        path = mount.path / f"dir{number}"
+        path.mkdir()
+        mount.sync()
+        path.chmod(0o700)
+        mount.sync()
+        mount.kill9()
+        mount.start()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
 def test_empty_file(mount, bucket):
     (mount.path / "empty").touch()
     mount.sync()

@@ -53,6 +53,29 @@ static void put(struct fs_attrs *a, const char *key, const struct fs_version *v,
     assert_int_equal(fs_attrs_put(a, key, v, v, &attr, &err), 0);
 }
 
+/* A change within the same second may have been lost with the mount that made it. */
+static void after_a_kill_only_old_records_are_trusted(void **state)
+{
+    struct fs_version old = version("E", 3, 90), young = version("E", 3, 98),
+                      newest = version("E", 3, 100), unseen = version("E", 3, FS_MODIFIED_UNKNOWN);
+    struct fs_attrs a = {.max = 10};
+    struct ou_error err;
+
+    (void)state;
+    put(&a, "old", &old, 0100644);
+    put(&a, "young", &young, 0100644);
+    put(&a, "unseen", &unseen, 0100644);
+    put(&a, "newest", &newest, 0100644);
+    assert_int_equal(fs_attrs_put_implied(&a, "dir/", &err), 0);
+    fs_attrs_distrust(&a);
+    assert_non_null(fs_attrs_get(&a, "old"));
+    assert_non_null(fs_attrs_get(&a, "dir/"));
+    assert_null(fs_attrs_get(&a, "young"));
+    assert_null(fs_attrs_get(&a, "unseen"));
+    assert_null(fs_attrs_get(&a, "newest"));
+    fs_attrs_fini(&a);
+}
+
 static void a_record_holds_for_its_version_only(void **state)
 {
     struct fs_attrs a = {.max = 10};
@@ -196,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(another_etag_size_or_time_is_another_version),
         cmocka_unit_test(what_we_wrote_is_known_again_by_a_time_that_is_not_later),
+        cmocka_unit_test(after_a_kill_only_old_records_are_trusted),
         cmocka_unit_test(a_record_holds_for_its_version_only),
         cmocka_unit_test(the_least_recently_used_goes_first),
         cmocka_unit_test(a_target_is_kept_while_the_version_is),
