@@ -168,6 +168,8 @@ static void switch_name(struct spool_file *f, const struct ou_buf *line, struct 
         ou_log_error(OU_LOG_SPOOL, err, "renamed on disk only id=%s", f->id);
     spool_file_take_readers_locked(f, old);
     f->published_version = f->published_attr = 0; /* that was under the old name */
+    if (f->up)
+        f->up->renamed = true;
     f->changed_ms = ou_now_ms();
     spool_file_plan_locked(f);
     ou_mutex_unlock(&f->lock);

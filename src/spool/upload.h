@@ -30,6 +30,7 @@ struct spool_upload {
     bool ahead; /* begun before the close (spool/early.h): it has not asked for its key yet */
     bool canceled;
     bool restart;   /* it ends in order to begin again */
+    bool renamed;   /* the file has had another key meanwhile, even if it has this one again */
     bool uses_base; /* the plan copies from it, or reads it */
 
     /*

@@ -85,11 +85,20 @@ static void delete_old(struct spool *spool, const char *key)
         ou_log_error(OU_LOG_SPOOL, &err, "object stays under a name that is gone key=%s", key);
 }
 
+/*
+ * Does it end under another name than it began? Also if the file was renamed and is back: its first
+ * name is among the deletes since.
+ */
+static bool is_left_behind(const struct spool_upload *up)
+{
+    return up->renamed || strcmp(up->key, up->file->s.key) != 0;
+}
+
 static void canceled(struct spool_upload *up, bool maybe_published)
 {
     struct spool_file *f = up->file;
     struct ou_error err = OU_ERROR_INIT;
-    bool left_behind = f->unlinked || f->abandoned || strcmp(up->key, f->s.key) != 0;
+    bool left_behind = f->unlinked || f->abandoned || is_left_behind(up);
 
     if (!left_behind && maybe_published)
         return; /* what is remembered tells the next upload whether the object is already ours */
@@ -169,7 +178,7 @@ void spool_upload_done(void *ctx, const struct xfer_result *result, const struct
     ou_mutex_lock(&f->lock);
     f->ending = true;
     ou_mutex_unlock(&f->lock);
-    published = !why && !f->unlinked && !strcmp(up->key, f->s.key);
+    published = !why && !f->unlinked && !is_left_behind(up);
     if (published)
         journal_published(up, result);
     else if (!why)

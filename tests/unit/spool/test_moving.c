@@ -95,6 +95,44 @@ static void a_power_cut_after_a_rename_finds_one_of_the_two(void **state)
     spool_close(spool);
 }
 
+static struct spool_file *restless;
+
+/* The object is there, its answer is not: meanwhile the file is renamed and comes back. */
+static void rename_and_back(enum bucket_op op, unsigned number, enum bucket_moment moment)
+{
+    struct spool_file *f = restless;
+    struct ou_error err = OU_ERROR_INIT;
+
+    (void)number;
+    if (op != OP_PUT || moment != MOMENT_APPLIED || !f)
+        return;
+    restless = NULL;
+    assert_int_equal(spool_file_rename(f, "e", 0, NULL, &err), 0);
+    assert_int_equal(spool_file_rename(f, "b", 0, NULL, &err), 0);
+}
+
+/* The delete of its first name was queued by the first rename. */
+static void a_file_that_comes_back_to_its_name_stays_there(void **state)
+{
+    struct spool_config config = world_config(*state);
+    struct spool *spool = world_open(&config);
+    struct ou_error err = OU_ERROR_INIT;
+    struct spool_file *f;
+
+    bucket.hook = rename_and_back;
+    spool_start(spool);
+    restless = f = world_create(spool, "b");
+    world_write(f, "abc", 3, 0);
+    assert_int_equal(spool_file_close(f, true, &err), 0);
+    world_sync(spool);
+    assert_null(restless);
+    world_assert_object("b", "abc", 3);
+    assert_false(world_has_object("e"));
+    spool_file_unref(f);
+    world_assert_nothing_left(spool);
+    spool_close(spool);
+}
+
 #define world_test(f) cmocka_unit_test_setup_teardown(f, setup, unit_dir_teardown)
 
 int main(void)
@@ -103,6 +141,7 @@ int main(void)
         world_test(a_delete_of_a_renaming_that_failed_is_never_sent),
         world_test(a_delete_that_fails_alone_is_sent_again),
         world_test(a_power_cut_after_a_rename_finds_one_of_the_two),
+        world_test(a_file_that_comes_back_to_its_name_stays_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
