@@ -225,10 +225,12 @@ uint64_t spool_early_due_locked(const struct spool_file *f)
         return 0;
     if (!f->writers)
         return spool_file_unstable_locked(f) ? 0 : 1;
-    if (f->publishable != f->s.version || spool_is_released(f))
+    if (f->publishable != f->s.version)
         return 0;
-    if (f->hurry)
+    if (f->hurry) /* somebody waits: for a flush or fsync until it is there, or for sync */
         return 1;
+    if (spool_is_released(f))
+        return 0;
     if (f->open_publish_ms && due < f->open_publish_ms + c->open_flush_ms)
         return f->open_publish_ms + c->open_flush_ms;
     return due;

@@ -205,6 +205,19 @@ def test_many_files_through_a_small_spool(bucket, make_mount):
     assert digests(bucket, closed) == closed
 
 
+@pytest.mark.parametrize("option", ["close", "fsync"])
+def test_larger_than_the_spool_when_it_is_waited_for(option, bucket, make_mount):
+    """Also a child's copy of the descriptor is closed: its close waits while the file stays open."""
+    mount = make_mount(**SMALL, **{option: "upload"}).start()
+    words = ["head", "-c", str(20 * MIB), "/dev/zero"]
+    with open(mount.path / "big", "wb", 0) as file:
+        subprocess.run(words, check=True, stdout=file, timeout=100)
+        os.fsync(file.fileno())
+        assert bucket.get("big") == bytes(20 * MIB)
+    assert bucket.get("big") == bytes(20 * MIB)
+    assert bucket.uploads() == []
+
+
 def noise(size, seed=1):
     return random.Random(seed).randbytes(size)
 
