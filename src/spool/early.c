@@ -291,11 +291,27 @@ static int switch_over(struct spool_file *f, struct ou_error *err)
     return r;
 }
 
+/* From here on it is the upload of the stable version; @freeze: whatever becomes of the file. */
+static int settle(struct spool_file *f, bool freeze, struct ou_error *err)
+{
+    int r = switch_over(f, err);
+
+    if (r == 0)
+        r = journal_sent(f, err);
+    if (r == 0 && freeze)
+        r = spool_freeze(f->up, err);
+    ou_lock_scope(&f->lock);
+    if (!f->early.on)
+        f->early.sent_count = 0;
+    if (r == 0 && f->writers)
+        f->open_publish_ms = ou_now_ms();
+    return r == -EBUSY ? 0 : r;
+}
+
 int spool_early_finish(struct spool_file *f, struct ou_error *err)
 {
     uint64_t due;
     bool freeze;
-    int r;
 
     ou_mutex_assert_held(&f->io);
     if (!f->early.on || is_leaving(f))
@@ -309,17 +325,16 @@ int spool_early_finish(struct spool_file *f, struct ou_error *err)
         spool_file_plan_locked(f);
         return 0;
     }
-    r = switch_over(f, err);
-    if (r == 0)
-        r = journal_sent(f, err);
-    if (r == 0 && freeze)
-        r = spool_freeze(f->up, err);
-    ou_lock_scope(&f->lock);
-    if (!f->early.on)
-        f->early.sent_count = 0;
-    if (r == 0 && f->writers)
-        f->open_publish_ms = ou_now_ms();
-    return r == -EBUSY ? 0 : r;
+    return settle(f, freeze, err);
+}
+
+int spool_early_spare(struct spool_file *f, struct ou_error *err)
+{
+    ou_mutex_assert_held(&f->io);
+    if (!f->early.on || is_leaving(f) || !spool_sidecar_pending(&f->s) ||
+        !extent_map_has(&f->s.map, EXTENT_SENT, 0, UINT64_MAX))
+        return 0;
+    return settle(f, true, err);
 }
 
 /* -- times -- */

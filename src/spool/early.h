@@ -42,6 +42,13 @@
 void spool_early_written(struct spool_file *file);
 /** spool_early_touch() - bytes of [@offset, @offset + @size) are about to change, or have. */
 void spool_early_touch(struct spool_file *file, uint64_t offset, uint64_t size);
+/**
+ * spool_early_spare() - the file is about to be cut to nothing
+ *
+ * If the stable version has bytes in the upload only, that version keeps the upload: until the
+ * writer has closed the file, a crash must find them.
+ */
+int spool_early_spare(struct spool_file *file, struct ou_error *err);
 /** spool_early_drop() - the file was cut to nothing. */
 void spool_early_drop(struct spool_file *file);
 /** spool_early_part() - a part has arrived, and has the live bytes. */

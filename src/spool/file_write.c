@@ -251,7 +251,7 @@ int spool_file_truncate(struct spool_file *f, uint64_t size, struct ou_error *er
     if (size > SPOOL_SIZE_MAX)
         return ou_error_set(err, EFBIG, "truncate to %" PRIu64, size);
     ou_lock_scope(&f->io);
-    r = size ? spool_release_guard(f, size, SPOOL_SIZE_MAX - size, err) : 0;
+    r = size ? spool_release_guard(f, size, SPOOL_SIZE_MAX - size, err) : spool_early_spare(f, err);
     if (r < 0)
         return r;
     spool_early_touch(f, size, SPOOL_SIZE_MAX - size);

@@ -137,7 +137,8 @@ static bool is_being_written(struct spool_file *f)
 static bool press(struct spool_file *f)
 {
     struct ou_error err = OU_ERROR_INIT;
-    uint64_t released = 0;
+    uint64_t no_more = 0; /* parts that will give nothing: gone, or an older version needs room */
+    bool shared;
 
     ou_lock_scope(&f->io);
     ou_mutex_lock(&f->lock);
@@ -149,8 +150,8 @@ static bool press(struct spool_file *f)
         return false;
     }
     for (size_t i = 0; i < f->early.sent_count; i++)
-        released += f->early.sent[i].released;
-    return f->early.on && !f->early.held && f->early.parts > released;
+        no_more += f->early.sent[i].released || !may_release(f, &f->early.sent[i], &shared);
+    return f->early.on && !f->early.held && f->early.parts > no_more;
 }
 
 bool spool_release_press(struct spool *spool)

@@ -302,6 +302,23 @@ def test_released_bytes_cannot_be_read_or_changed_before_the_close(bucket, make_
     assert bucket.uploads() == []
 
 
+def test_version_that_was_synced_outlives_its_truncation(bucket, make_mount):
+    """The writer gives these bytes up, but until it closes the file a crash must find them."""
+    mount = make_mount(**SMALL, open_flush="1h").start()
+    data = noise(30 * MIB)
+    file = begin(mount.path / "big", data)
+    os.fsync(file.fileno())
+    file.truncate(0)
+    mount.kill9()
+    with contextlib.suppress(OSError):
+        file.close()
+    mount.start()
+    mount.sync()
+    assert bucket.get("big") == data
+    assert (mount.path / "big").read_bytes() == data
+    assert bucket.uploads() == []
+
+
 def test_rewriting_released_bytes_fails_the_file(bucket, make_mount):
     mount = make_mount(**SMALL).start()
     mount.allow_errors(".*")
