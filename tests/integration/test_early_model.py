@@ -98,6 +98,7 @@ class History:
     """One history on a mount of its own, in a prefix of its own of a shared bucket."""
 
     OPTIONS = {}
+    OPTIONS = {}
     FAULTS = FAULTS
 
     def __init__(self, make_mount, server, seed):
@@ -114,7 +115,11 @@ class History:
             "fsync": self.source.one((None, None, "upload")),
         }
         self.mount = make_mount(
-            name=self.prefix, target=f"bucket:{self.prefix}", part_size="100K", **options, **self.OPTIONS
+            name=self.prefix,
+            target=f"bucket:{self.prefix}",
+            part_size="100K",
+            **options,
+            **self.OPTIONS,
         )
         self.closing_waits = options["close"] is not None  # and a fork closes what is open
         self.faulty = self.random.random() < 0.5
