@@ -98,7 +98,6 @@ class History:
     """One history on a mount of its own, in a prefix of its own of a shared bucket."""
 
     OPTIONS = {}
-    OPTIONS = {}
     FAULTS = FAULTS
 
     def __init__(self, make_mount, server, seed):
