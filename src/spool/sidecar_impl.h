@@ -32,4 +32,24 @@ int spool_get_extents(const struct ou_json *list, bool slots, struct extent_map 
 int spool_apply_attr(struct spool_sidecar *s, const struct ou_json *line, struct ou_error *err);
 int spool_apply_base(struct spool_sidecar *s, const struct ou_json *line, struct ou_error *err);
 
+/* -- sidecar_apply.c, and for the records of an upload sidecar_apply_upload.c -- */
+
+/* What a record does; @trust may be NULL. 0, -EBADMSG, -ENOMEM, -ENOTSUP. */
+typedef int spool_apply_fn(struct spool_sidecar *s, const struct ou_json *line,
+                           const struct spool_sidecar_trust *trust, struct ou_error *err);
+struct spool_record {
+    const char *type;
+    spool_apply_fn *apply;
+};
+extern const struct spool_record spool_upload_records[]; /* ends with a .type of NULL */
+/**
+ * spool_drop_parts() - forget the parts that a new stable version has changed
+ * @coming: its extents
+ * @cut:    from here on all has changed
+ *
+ * While a version is frozen or being published they are only marked: its parts are what tells
+ * whether it was.
+ */
+void spool_drop_parts(struct spool_upload_state *u, const struct extent_map *coming, uint64_t cut);
+
 #endif
