@@ -3,6 +3,8 @@
  *
  * body_read() asks whether the range was touched *after* it was read, so that a byte of a
  * newer version never leaves: with a touch that comes later the step's result is void anyway.
+ * And after a cancel the last byte never leaves: the server could store an object whose connection
+ * was broken off too late, and do so after the delete that follows.
  */
 #include "base/clock.h"
 #include "base/crc64.h"
@@ -56,15 +58,18 @@ static ssize_t read_checked(struct xfer_step *s, bool sending, void *buf, size_t
 {
     struct xfer_upload *u = s->upload;
     ssize_t n = u->ops->read(u->ctx, buf, len, s->where.offset + offset, err);
-    bool stale;
+    bool stale, broken_off;
 
     ou_mutex_lock(&u->engine->lock);
     stale = is_stale_locked(s);
-    if (n > 0 && !stale && sending) {
+    broken_off = sending && u->canceled && !s->all_read;
+    if (n > 0 && !stale && !broken_off && sending) {
         u->result.bytes_sent += (uint64_t)n;
         s->all_read = offset + (uint64_t)n == s->where.size;
     }
     ou_mutex_unlock(&u->engine->lock);
+    if (broken_off)
+        return ou_error_set(err, ECANCELED, "upload %s", u->key);
     if (stale || n == -ESTALE) {
         s->read_stale = true;
         return ou_error_set(err, ESTALE, "upload %s", u->key);

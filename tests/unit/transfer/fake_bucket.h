@@ -92,6 +92,7 @@ static struct {
     size_t rule_count;
     _Atomic bool down; /* nothing works any more: the moment of a crash */
     bool no_crc;       /* answers and lists carry no CRC-64 */
+    bool late_cancel;  /* a Put notices when its body is sent, as a real connection may */
     unsigned in_flight, in_flight_most;
     unsigned serial;
     void (*hook)(enum bucket_op op, unsigned number, enum bucket_moment moment);
@@ -119,7 +120,7 @@ static inline void bucket_reset(void)
     memset(bucket.part_sent, 0, sizeof(bucket.part_sent));
     bucket.upload_count = bucket.in_flight = bucket.in_flight_most = bucket.serial = 0;
     bucket.rule_count = 0;
-    bucket.down = bucket.no_crc = false;
+    bucket.down = bucket.no_crc = bucket.late_cancel = false;
     bucket.hook = NULL;
 }
 
@@ -300,7 +301,7 @@ static inline int bucket_receive(enum bucket_op op, unsigned number, const struc
         size_t want = body->size - at < BUCKET_CHUNK ? (size_t)(body->size - at) : BUCKET_CHUNK;
         ssize_t n;
 
-        if (ou_cancel_triggered(call->cancel)) {
+        if (!bucket.late_cancel && ou_cancel_triggered(call->cancel)) {
             bucket_bytes_fini(out);
             return ou_error_set(err, EINTR, "request");
         }
@@ -357,7 +358,10 @@ int __wrap_oss_put_object(struct oss_client *c, const struct oss_call *call, con
         bucket_store(key, &b);
     }
     ou_mutex_unlock(&bucket.lock);
-    return bucket_end(OP_PUT, 0, fault, r, err);
+    r = bucket_end(OP_PUT, 0, fault, r, err);
+    return r == 0 && bucket.late_cancel && ou_cancel_triggered(call->cancel)
+               ? ou_error_set(err, EINTR, "request")
+               : r;
 }
 
 int __wrap_oss_copy_object(struct oss_client *c, const struct oss_call *call,

@@ -470,6 +470,29 @@ static void cancel_at_any_moment_leaves_no_upload_behind(void **state)
             }
 }
 
+/* A connection that is broken off may carry what curl had been given: so the last byte is not. */
+static void a_put_that_is_broken_off_stores_nothing(void **state)
+{
+    (void)state;
+    for (int moment = MOMENT_BEGIN; moment <= MOMENT_BODY; moment++)
+        for (cancel_request = 1; cancel_request <= 3; cancel_request++) {
+            struct owner o;
+
+            reset(NULL);
+            bucket.late_cancel = true;
+            cancel_moment = (enum bucket_moment)moment;
+            bucket.hook = cancel_once;
+            owner_init(&o, "cancel", 3 * BUCKET_CHUNK);
+            begin(&o, o.size, PART_SIZE);
+            owner_wait_done(&o);
+            if (o.err.errnum)
+                assert_false(bucket_find("cancel"));
+            else
+                assert_published(&o);
+            end(&o);
+        }
+}
+
 static void cancel_of_a_sleeping_upload_aborts_it(void **state)
 {
     struct owner o;
@@ -567,6 +590,7 @@ int main(void)
         cmocka_unit_test_setup(replan_is_refused_while_publishing, reset),
         cmocka_unit_test_setup(copied_range_that_is_written_is_sent, reset),
         cmocka_unit_test_setup(cancel_at_any_moment_leaves_no_upload_behind, reset),
+        cmocka_unit_test_setup(a_put_that_is_broken_off_stores_nothing, reset),
         cmocka_unit_test_setup(cancel_of_a_sleeping_upload_aborts_it, reset),
         cmocka_unit_test_setup(abort_that_fails_is_repeated_and_at_last_told, reset),
         cmocka_unit_test_setup(stop_makes_no_more_calls, reset),
