@@ -69,7 +69,7 @@ def wait_for_parts(server, count, key="big"):
 @pytest.mark.limit(300)
 def test_one_gigabyte_costs_its_parts_and_four_requests(build, server, make_mount, folder):
     parts = build.smaller(128, 16)
-    mount = make_mount(log="info").start()
+    mount = make_mount(log="info", attr_timeout="60s").start()  # what sync looks up is not counted
     digest = write_random(folder / "src", parts * PART)
     server.clear_log()
     subprocess.run(["cp", folder / "src", mount.path / "big"], check=True)
