@@ -163,13 +163,19 @@ static void put_or_copy(struct xfer_step *s)
     struct oss_written written = {0};
     struct oss_body body;
     struct ou_error err = OU_ERROR_INIT;
-    bool copy = u->parts.plan.kind == XFER_PLAN_COPY;
+    bool copy = u->parts.plan.kind == XFER_PLAN_COPY, canceled;
     int r = u->ops->headers(u->ctx, &headers, &err);
 
     ou_mutex_lock(&u->engine->lock);
     s->where = (struct xfer_plan_part){.size = u->parts.plan.size};
-    s->all_read = s->where.size == 0;
+    canceled = u->canceled && !copy;
+    s->all_read = s->where.size == 0 && !canceled;
     ou_mutex_unlock(&u->engine->lock);
+    if (canceled) { /* an empty object has no last byte to be kept back */
+        (void)ou_error_set(&err, ECANCELED, "upload %s", u->key);
+        put_or_copy_failed(s, &err);
+        return;
+    }
     body = xfer_step_body(s);
     if (r < 0) {
         ou_lock_scope(&u->engine->lock);
