@@ -69,6 +69,8 @@ class History:
         self.model.crash()
         self._check_versions()
         self.mount.start()
+        # A rename that was cut short is finished while the mount is in use: it may show both names.
+        wait_until("renames are finished", lambda: not self._mount_difference())
         self._check_mount()
 
     def _remount(self):
@@ -79,8 +81,11 @@ class History:
         self.mount.start()
         self._check_mount()
 
+    def _mount_difference(self):
+        return difference(self.model.expected(), self.model.seen())
+
     def _check_mount(self):
-        wrong = difference(self.model.expected(), self.model.seen())
+        wrong = self._mount_difference()
         assert not wrong, "the mount: " + "; ".join(wrong)
 
     def _sync(self):
