@@ -219,6 +219,16 @@ static int punch(struct spool_file *f, enum extent_slot slot, int fd, uint64_t b
     return 0;
 }
 
+/* Those who looked into a map before it was changed have read; others come and go meanwhile. */
+static void await_readers_locked(struct spool_file *f)
+{
+    unsigned before = f->epoch;
+
+    f->epoch = 1 - before;
+    while (f->reading[before])
+        ou_cond_wait(&f->changed, &f->lock);
+}
+
 void spool_file_reclaim(struct spool_file *f)
 {
     struct ou_error err = OU_ERROR_INIT;
@@ -227,10 +237,8 @@ void spool_file_reclaim(struct spool_file *f)
     if (f->s.synced_version && f->s.synced_version != f->s.version)
         return; /* the last synced version may need it; the keeper syncs soon */
     ou_mutex_lock(&f->lock);
-    if (f->reading[0] || f->reading[1]) { /* it may be on its way there */
-        ou_mutex_unlock(&f->lock);
-        return;
-    }
+    spool_file_enter_locked(f);
+    await_readers_locked(f);
     for (int i = 0; i < SPOOL_SLOTS; i++) {
         struct extent e;
         uint64_t at = 0;
@@ -244,20 +252,9 @@ void spool_file_reclaim(struct spool_file *f)
         }
     }
     f->garbage = false;
-    spool_file_enter_locked(f);
     spool_file_leave_locked(f); /* closes what nobody else has open */
     ou_mutex_unlock(&f->lock);
     spool_file_disk(f, 0);
-}
-
-/* Those who looked into a map before it was changed have read; others come and go meanwhile. */
-static void await_readers_locked(struct spool_file *f)
-{
-    unsigned before = f->epoch;
-
-    f->epoch = 1 - before;
-    while (f->reading[before])
-        ou_cond_wait(&f->changed, &f->lock);
 }
 
 int spool_file_punch(struct spool_file *f, uint64_t begin, uint64_t end, struct ou_error *err)

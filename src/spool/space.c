@@ -53,15 +53,10 @@ static void wake(void *arg)
     ou_mutex_unlock(&s->lock);
 }
 
-/*
- * Something is on its way to the bucket that will give its bytes back; or the upload of a file that
- * was cut to nothing is being ended, which has to be waited for before it can be said what is free.
- */
+/* Something is on its way to the bucket that will give its bytes back. */
 static bool is_leaving(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);
-    if (f->up && (f->up->canceled || f->up->restart))
-        return true;
     return f->disk_bytes && !f->writers && !f->poisoned &&
            (f->up || f->ending || !f->kept || (spool_file_pending_locked(f) && !f->retry_ms));
 }

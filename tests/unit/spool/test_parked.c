@@ -352,6 +352,54 @@ static void what_was_rewritten_takes_its_place_once(void **state)
     spool_close(spool);
 }
 
+struct cut {
+    struct spool_file *file;
+    atomic_bool done;
+};
+
+static void *cut_to_nothing(void *arg)
+{
+    struct cut *c = arg;
+    struct ou_error err = OU_ERROR_INIT;
+
+    assert_int_equal(spool_file_truncate(c->file, 0, &err), 0);
+    c->done = true;
+    return NULL;
+}
+
+/* An upload that reads just then is waited for; it would have kept the room for ever. */
+static void what_was_cut_while_it_was_read_gives_its_room_back(void **state)
+{
+    struct spool *spool = world_spool(*state);
+    ou_autofree unsigned char *data = calloc(1, 256 * KIB);
+    struct ou_error err = OU_ERROR_INIT;
+    struct cut cut = {.file = world_create(spool, "a")};
+    uint64_t used, disk_free;
+    pthread_t thread;
+    bool waits = false;
+    unsigned waiting, epoch;
+
+    world_write(cut.file, data, 256 * KIB, 0);
+    ou_mutex_lock(&cut.file->lock); /* a reader begins */
+    epoch = cut.file->epoch;
+    cut.file->reading[epoch]++;
+    ou_mutex_unlock(&cut.file->lock);
+    assert_int_equal(ou_thread_start(&thread, "cut", cut_to_nothing, &cut, &err), 0);
+    while (!waits && !cut.done) {
+        ou_lock_scope(&cut.file->lock);
+        waits = cut.file->epoch != epoch;
+    }
+    ou_mutex_lock(&cut.file->lock); /* and ends */
+    cut.file->reading[epoch]--;
+    (void)pthread_cond_broadcast(&cut.file->changed);
+    ou_mutex_unlock(&cut.file->lock);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    spool_space_numbers(spool, &used, &disk_free, &waiting);
+    assert_int_equal(used, 0);
+    world_close(cut.file);
+    spool_close(spool);
+}
+
 #define world_test(f) cmocka_unit_test_setup_teardown(f, setup, unit_dir_teardown)
 
 int main(void)
@@ -369,6 +417,7 @@ int main(void)
         world_test(a_full_disk_loses_no_closed_file),
         world_test(a_full_spool_waits_for_uploads_and_then_says_so),
         world_test(what_was_rewritten_takes_its_place_once),
+        world_test(what_was_cut_while_it_was_read_gives_its_room_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
