@@ -77,11 +77,6 @@ static int plan_ahead(const struct spool_file *f, uint64_t end, struct xfer_plan
     return xfer_plan_make(&in, plan, err);
 }
 
-static bool is_leaving(const struct spool_file *f)
-{
-    return f->up->canceled || f->up->restart;
-}
-
 static void go_on(struct spool_file *f, uint64_t end)
 {
     ou_auto(xfer_plan_fini) struct xfer_plan plan = {0};
@@ -116,7 +111,8 @@ void spool_early_written(struct spool_file *f)
         return;
     f->early.prefix = follow_prefix(f);
     end = may_go(f);
-    if (end > f->early.planned && !f->early.held && (f->early.on ? !is_leaving(f) : may_begin(f)))
+    if (end > f->early.planned && !f->early.held &&
+        (f->early.on ? !spool_upload_is_ending(f->up) : may_begin(f)))
         go_on(f, end);
 }
 
@@ -314,7 +310,7 @@ int spool_early_finish(struct spool_file *f, struct ou_error *err)
     bool freeze;
 
     ou_mutex_assert_held(&f->io);
-    if (!f->early.on || is_leaving(f))
+    if (!f->early.on || spool_upload_is_ending(f->up))
         return 0;
     ou_mutex_lock(&f->lock);
     due = spool_early_due_locked(f);
@@ -331,7 +327,7 @@ int spool_early_finish(struct spool_file *f, struct ou_error *err)
 int spool_early_spare(struct spool_file *f, struct ou_error *err)
 {
     ou_mutex_assert_held(&f->io);
-    if (!f->early.on || is_leaving(f) || !spool_sidecar_pending(&f->s) ||
+    if (!f->early.on || spool_upload_is_ending(f->up) || !spool_sidecar_pending(&f->s) ||
         !extent_map_has(&f->s.map, EXTENT_SENT, 0, UINT64_MAX))
         return 0;
     return settle(f, true, err);

@@ -109,8 +109,8 @@ int spool_release_some(struct spool_file *f, struct ou_error *err)
     int r = 0;
 
     ou_mutex_assert_held(&f->io);
-    if (!f->early.on || !f->early.pressed || f->early.held || f->poisoned || f->up->canceled ||
-        f->up->restart)
+    if (!f->early.on || !f->early.pressed || f->early.held || f->poisoned ||
+        spool_upload_is_ending(f->up))
         return 0;
     while (r == 0 && spool_space_wanted(spool) && !atomic_load(&spool->cannot_punch) &&
            (p = next_to_release(f, &shared)) != NULL)

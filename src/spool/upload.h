@@ -48,6 +48,12 @@ struct spool_upload {
     bool has_headers;
 };
 
+/** spool_upload_is_ending() - the file's .io or .lock held: it was told to stop, and asks for nothing more. */
+static inline bool spool_upload_is_ending(const struct spool_upload *up)
+{
+    return up->canceled || up->restart;
+}
+
 /* upload_ops.c */
 extern const struct xfer_upload_ops spool_upload_ops;
 /* upload_done.c */

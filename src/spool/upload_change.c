@@ -105,7 +105,7 @@ void spool_upload_prepare(struct spool_file *f, const struct extent_map *delta, 
     int r = 0;
 
     ou_mutex_assert_held(&f->io);
-    if (!f->up || f->up->canceled || f->up->restart)
+    if (!f->up || spool_upload_is_ending(f->up))
         return;
     if (must_freeze(f, sync))
         r = spool_freeze(f->up, &err);

@@ -131,7 +131,7 @@ static void failed(struct spool_upload *up, const struct xfer_result *result,
 
     if (why->errnum == EINTR && ou_cancel_triggered(f->spool->cancel))
         return; /* the spool is being closed: it goes on with the next mount */
-    if (up->canceled || up->restart || why->errnum == ECANCELED) {
+    if (spool_upload_is_ending(up) || why->errnum == ECANCELED) {
         canceled(up, result->maybe_published);
         return;
     }

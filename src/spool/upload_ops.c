@@ -167,7 +167,7 @@ static int let_out(struct spool_upload *up, struct ou_error *err)
 
     ou_mutex_assert_held(&f->io);
     ou_mutex_lock(&f->lock);
-    held = up->canceled || up->restart || f->unlinked || strcmp(up->key, f->s.key) != 0;
+    held = spool_upload_is_ending(up) || f->unlinked || strcmp(up->key, f->s.key) != 0;
     if (!up->is_frozen)
         held = held || f->poisoned || (f->writers && f->publishable != f->s.version);
     ou_mutex_unlock(&f->lock);
@@ -249,7 +249,7 @@ static void op_unpublished(void *ctx, bool maybe)
         touch_stale(up);
     if (!maybe && spool_file_word(f, "unpublished", false, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);
-    if (f->s.version != up->version && !up->is_frozen && !up->canceled && !up->restart &&
+    if (f->s.version != up->version && !up->is_frozen && !spool_upload_is_ending(up) &&
         spool_upload_replan(up, &err) < 0 && err.errnum != EBUSY)
         ou_log_warn(OU_LOG_SPOOL, &err, "plan again key=%s", up->key); /* the gate asks again */
     ou_lock_scope(&f->lock);
