@@ -94,6 +94,7 @@ static bool is_left_behind(const struct spool_upload *up)
     return up->renamed || strcmp(up->key, up->file->s.key) != 0;
 }
 
+/* It ended, and the file has nothing of it under the name that it has now. */
 static void canceled(struct spool_upload *up, bool maybe_published)
 {
     struct spool_file *f = up->file;
@@ -111,16 +112,6 @@ static void canceled(struct spool_upload *up, bool maybe_published)
 static bool is_base_gone(const struct ou_error *err)
 {
     return err->errnum == ESTALE || err->errnum == EREMCHG || oss_error_is(err, "NoSuchKey");
-}
-
-/* Published under a name that the file had when it began. */
-static void published_elsewhere(struct spool_upload *up)
-{
-    struct ou_error err = OU_ERROR_INIT;
-
-    delete_old(up->file->spool, up->key);
-    if (spool_file_word(up->file, "canceled", false, &err) < 0)
-        ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);
 }
 
 static void failed(struct spool_upload *up, const struct xfer_result *result,
@@ -182,7 +173,7 @@ void spool_upload_done(void *ctx, const struct xfer_result *result, const struct
     if (published)
         journal_published(up, result);
     else if (!why)
-        published_elsewhere(up);
+        canceled(up, true); /* published under a name that the file had when it began */
     else
         failed(up, result, why);
     detach(up);
