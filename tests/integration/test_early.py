@@ -18,26 +18,12 @@ def noise(size, seed=1):
     return random.Random(seed).randbytes(size)
 
 
-def sent(server, key="big"):
-    """How often each part was sent."""
-    counts = {}
-    for entry in server.requests("UploadPart", key=key):
-        if entry["status"] == 200:
-            counts[entry["part"]] = counts.get(entry["part"], 0) + 1
-    return counts
-
-
 def wait_sent(server, parts, key="big"):
-    wait_until(f"{parts} parts are up", lambda: len(sent(server, key)) >= parts)
-
-
-def spool_files(mount):
-    return sorted(name for _, _, files in os.walk(mount.spool) for name in files
-                  if name.endswith((".data", ".alt", ".ckpt")))
+    wait_until(f"{parts} parts are up", lambda: len(server.sent_parts(key)) >= parts)
 
 
 def assert_clean(mount, bucket):
-    wait_until("the spool is empty", lambda: not spool_files(mount))
+    wait_until("the spool is empty", lambda: not mount.spool_files())
     wait_until("no upload is unfinished", lambda: bucket.uploads() == [])
 
 
@@ -61,13 +47,13 @@ def test_parts_go_while_the_file_is_open(server, bucket, make_mount):
     server.clear_log()
     with writer(mount.path / "big", data):
         wait_sent(server, 8)  # two part sizes stay behind the writer
-        assert set(sent(server)) == set(range(1, 9))
+        assert set(server.sent_parts("big")) == set(range(1, 9))
         assert bucket.head("big") is None
         assert mount.status()["uploads"][0]["state"] == "early"
     mount.sync()
     assert bucket.get("big") == data
     counts = server.counts()
-    assert sent(server) == dict.fromkeys(range(1, 12), 1)
+    assert server.sent_parts("big") == dict.fromkeys(range(1, 12), 1)
     assert counts["InitiateMultipartUpload"] == 1
     assert counts["CompleteMultipartUpload"] == 1
     assert counts.get("CopyObject", 0) == 0
@@ -105,7 +91,7 @@ def test_off_sends_nothing_before_the_close(server, bucket, make_mount):
         assert server.requests("InitiateMultipartUpload") == []
     mount.sync()
     assert bucket.get("big") == data
-    assert sent(server) == dict.fromkeys(range(1, 9), 1)
+    assert server.sent_parts("big") == dict.fromkeys(range(1, 9), 1)
 
 
 @pytest.mark.parametrize("name", ["x.tmp", "x.part", ".big.Ab3xY9", "x~", ".#x", ".x.swp"])
@@ -120,7 +106,7 @@ def test_temporary_name_waits_for_its_rename(name, server, bucket, make_mount):
     assert bucket.get("big") == data
     assert bucket.keys() == ["big"]
     assert len(server.requests("InitiateMultipartUpload")) == 1
-    assert sent(server) == dict.fromkeys(range(1, 7), 1)
+    assert server.sent_parts("big") == dict.fromkeys(range(1, 7), 1)
 
 
 def test_part_that_is_written_again_is_right(server, bucket, make_mount):
@@ -134,8 +120,8 @@ def test_part_that_is_written_again_is_right(server, bucket, make_mount):
         file.write(tail)  # not sent ahead any more
     mount.sync()
     assert bucket.get("big") == bytes(data + tail)
-    assert sent(server)[1] == 2
-    assert all(count == 1 for part, count in sent(server).items() if part > 1)
+    assert server.sent_parts("big")[1] == 2
+    assert all(count == 1 for part, count in server.sent_parts("big").items() if part > 1)
     assert_clean(mount, bucket)
 
 
@@ -199,7 +185,7 @@ def test_overwritten_object_stays_until_the_close(server, bucket, make_mount):
         assert bucket.get("big") == old
     mount.sync()
     assert bucket.get("big") == data
-    assert sent(server) == dict.fromkeys(range(1, 10), 1)
+    assert server.sent_parts("big") == dict.fromkeys(range(1, 10), 1)
 
 
 def test_object_that_was_deleted_before_does_not_come_back(server, bucket, make_mount):
@@ -247,7 +233,7 @@ def test_kill_after_the_close_sends_no_part_twice(server, bucket, make_mount):
     mount.start()
     mount.sync()
     assert bucket.get("big") == data
-    assert sent(server) == dict.fromkeys(range(1, 11), 1)
+    assert server.sent_parts("big") == dict.fromkeys(range(1, 11), 1)
     assert len(server.requests("InitiateMultipartUpload")) == 1
     assert_clean(mount, bucket)
 
@@ -260,7 +246,7 @@ def test_shell_that_closes_its_copy_of_the_file(server, bucket, make_mount):
                     mount.path / "big"], check=True)
     mount.sync()
     assert bucket.get("big") == bytes(12 * MIB)
-    assert sent(server) == dict.fromkeys(range(1, 13), 1)
+    assert server.sent_parts("big") == dict.fromkeys(range(1, 13), 1)
     assert len(server.requests("InitiateMultipartUpload")) == 1
     assert len(server.requests("CompleteMultipartUpload")) == 1
 

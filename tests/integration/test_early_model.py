@@ -11,12 +11,13 @@ import os
 
 import pytest
 
-from model import FILE, Model, Source, difference
+import histories
+from model import FILE, Model, difference
 from ossup_testlib import wait_until
+from ossup_testlib.campaign import LONG_SHARES, chosen, long_campaign, long_seeds
 
-NORMAL, SANITIZED, LONG = 18, 6, 2000
+NORMAL, SANITIZED = 18, 6
 SHARES = 2  # tests that share the histories of the normal run
-STEPS = 30
 PART = 100 << 10
 NAMES = ("a", "b", "c.tmp", "d/a", "d/b", "e/a")
 FOLDERS = ("d", "e", "f")
@@ -94,18 +95,15 @@ class Files(Model):
         self.close(node)
 
 
-class History:
-    """One history on a mount of its own, in a prefix of its own of a shared bucket."""
+class History(histories.History):
+    """Files that are long enough to be sent while they are written, with faults of the server."""
 
     OPTIONS = {}
     FAULTS = FAULTS
 
     def __init__(self, make_mount, server, seed):
-        self.source = Source(seed)
+        super().__init__(server, "e", seed)
         self.random = self.source.random
-        self.seed = seed
-        self.server, self.bucket = server, server.bucket()
-        self.prefix = f"e{seed}"
         options = {
             "settle": self.source.one(("0", "20ms", "1h")),
             "open_flush": self.source.one(("1s", "1h")),
@@ -113,36 +111,17 @@ class History:
             "close": self.source.one((None, None, "upload")),
             "fsync": self.source.one((None, None, "upload")),
         }
-        self.mount = make_mount(
-            name=self.prefix,
-            target=f"bucket:{self.prefix}",
-            part_size="100K",
-            **options,
-            **self.OPTIONS,
-        )
+        self.mount = self.new_mount(make_mount, **options, **self.OPTIONS)
         self.closing_waits = options["close"] is not None  # and a fork closes what is open
         self.faulty = self.random.random() < 0.5
         speed = self.source.one((0, 0, 4 << 20, 16 << 20))
         self.server.option(**{"bandwidth-up": speed})
         self.model = Files(self.mount.path)
-        self.told = [f"{options} bandwidth={speed}"]
+        self.told.append(f"{options} bandwidth={speed}")
 
-    def run(self):
-        self.mount.start()
-        try:
-            for name in FOLDERS[:2]:
-                self.model.mkdir(name)
-            for _ in range(STEPS):
-                self._next()
-            self.model.close_all()
-            self.told.append("end")
-            self.server.clear_faults()
-            self._sync()
-            self.mount.umount()
-        except (AssertionError, OSError) as error:
-            told = "\n  ".join(self.told)
-            raise AssertionError(f"seed {self.seed}: {error!s}\n  {told}") from error
-        self.mount.remove()
+    def _begin(self):
+        for name in FOLDERS[:2]:
+            self.model.mkdir(name)
 
     # -- what is done --
 
@@ -295,33 +274,6 @@ class History:
 
     # -- what is there then --
 
-    def _kill(self):
-        self.told.append("kill -9")
-        self.mount.kill9()
-        self.model.crash()
-        self._check_versions()
-        self.mount.start()
-        self._check_mount()
-
-    def _remount(self):
-        self.told.append("remount")
-        self.model.close_all()
-        self.server.clear_faults()
-        self.mount.umount()
-        self._check_bucket()
-        self.mount.start()
-        self._check_mount()
-
-    def _check_mount(self):
-        wrong = difference(self.model.expected(), self.model.seen())
-        assert not wrong, "the mount: " + "; ".join(wrong)
-
-    def _sync(self):
-        self.model.forked()
-        self.mount.sync()
-        self._check_mount()
-        self._check_bucket()
-
     def _objects(self):
         found = {}
         for key in self.bucket.keys(self.prefix + "/"):
@@ -344,15 +296,7 @@ class History:
         wrong = difference(want, have)
         assert not wrong, "the bucket: " + "; ".join(wrong)
         wait_until("no upload is unfinished", lambda: not self._uploads())
-        if not self.model.lost:  # files that were open in a crash are kept
-            wait_until("the spool is empty", self._spool_is_empty)
-
-    def _uploads(self):
-        return [u for u in self.bucket.uploads() if u[0].startswith(self.prefix + "/")]
-
-    def _spool_is_empty(self):
-        suffixes = (".data", ".alt", ".ckpt")
-        return not any(p.suffix in suffixes for p in self.mount.spool.rglob("*"))
+        self._check_spool()
 
 
 class SmallSpool(History):
@@ -466,14 +410,12 @@ def run_all(make_mount, server, seeds):
 @pytest.mark.limit(600)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_histories(build, make_mount, server, share):
-    one = os.environ.get("OSSUP_SEED")
-    seeds = [int(one)] if one else range(share, build.smaller(NORMAL, SANITIZED), SHARES)
-    run_all(make_mount, server, seeds)
+    seeds = range(share, build.smaller(NORMAL, SANITIZED), SHARES)
+    run_all(make_mount, server, chosen(seeds))
 
 
-@pytest.mark.skipif("OSSUP_LONG" not in os.environ, reason="tests/long.sh runs it")
+@long_campaign
 @pytest.mark.limit(36000)
-@pytest.mark.parametrize("share", range(20))
+@pytest.mark.parametrize("share", range(LONG_SHARES))
 def test_long_histories(make_mount, server, share):
-    begin = int(os.environ.get("OSSUP_SEED", "1000"))
-    run_all(make_mount, server, range(begin + share, begin + LONG, 20))
+    run_all(make_mount, server, long_seeds(share))

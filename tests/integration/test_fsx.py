@@ -1,9 +1,10 @@
 """Random operations on one file (fsx.c), through remounts and kills, against their image."""
 
-import os
 import subprocess
 
 import pytest
+
+from ossup_testlib.campaign import long_campaign
 
 ENDS = ("close", "fsync", "torn")
 
@@ -83,7 +84,7 @@ def test_file_equals_its_image(build, make_mount, bucket, folder, options):
     run(Fsx(build, mount, bucket, folder, seed=len(options)), mount, ops=5000, rounds=10)
 
 
-@pytest.mark.skipif("OSSUP_LONG" not in os.environ, reason="tests/long.sh runs it")
+@long_campaign
 @pytest.mark.limit(3600)
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("seed", range(1000, 1005))

@@ -16,21 +16,13 @@ import subprocess
 import pytest
 
 from ossup_testlib import wait_until
+from ossup_testlib.campaign import long_campaign
 
 PART = 100 << 10
 BIG = random.Random(1).randbytes(4 * PART + 12_345)
 CHANGED = random.Random(2).randbytes(1000)
 SMALL = b"small" * 200
 OPTIONS = {"part_size": "100K", "settle": "0"}
-
-
-def spool_files(mount):
-    return sorted(
-        name
-        for _, _, files in os.walk(mount.spool)
-        for name in files
-        if name.endswith((".data", ".alt", ".ckpt"))
-    )
 
 
 def digest(data):
@@ -59,7 +51,7 @@ def check_end(mount, bucket, expected, lost=0):
     assert digests(in_bucket(bucket)) == digests(expected)
     assert digests(in_mount(mount)) == digests(expected)
     assert bucket.uploads() == []
-    wait_until("the spool is empty", lambda: len(spool_files(mount)) <= 2 * lost)
+    wait_until("the spool is empty", lambda: len(mount.spool_files()) <= 2 * lost)
 
 
 class Held:
@@ -203,7 +195,7 @@ HELD = [
         step, meanwhile,
         id=f"{'' if sampled(step, meanwhile) else 'long-'}{step_id(step)}-{meanwhile.__name__}",
         marks=() if sampled(step, meanwhile) else
-        pytest.mark.skipif("OSSUP_LONG" not in os.environ, reason="tests/long.sh runs it"),
+        long_campaign,
     )
     for step in STEPS
     for meanwhile in MEANWHILE
@@ -458,7 +450,7 @@ def test_killed_at_a_call(build, server, make_mount):
     _kill_at_calls(build, server, make_mount, range(1, 1000, 11))
 
 
-@pytest.mark.skipif("OSSUP_LONG" not in os.environ, reason="tests/long.sh runs it")
+@long_campaign
 @pytest.mark.limit(3600)
 def test_long_killed_at_every_call(build, server, make_mount):
     _kill_at_calls(build, server, make_mount, itertools.count(1))
@@ -539,7 +531,7 @@ def test_damaged_sidecar_never_makes_a_wrong_object(server, bucket, make_mount, 
     _mount_damaged(server, bucket, make_mount, interrupted, 4)
 
 
-@pytest.mark.skipif("OSSUP_LONG" not in os.environ, reason="tests/long.sh runs it")
+@long_campaign
 @pytest.mark.limit(7200)
 def test_long_every_byte_of_a_sidecar_flipped(server, bucket, make_mount, interrupted):
     _mount_damaged(server, bucket, make_mount, interrupted, 1_000_000)

@@ -3,51 +3,30 @@
 A failure tells its seed: OSSUP_SEED=N runs that history alone, in test_histories[0].
 """
 
-import os
-
 import pytest
 
-from model import Model, Source, difference, step
-from ossup_testlib import wait_until
+import histories
+from model import Model, difference, step
+from ossup_testlib.campaign import LONG_SHARES, chosen, long_campaign, long_seeds
 
-NORMAL, SANITIZED, LONG = 100, 24, 2000
+NORMAL, SANITIZED = 100, 24
 SHARES = 4  # tests that share the histories of the normal run
-STEPS = 30
 
 
-class History:
-    """One history on a mount of its own, in a prefix of its own of a shared bucket."""
+class History(histories.History):
+    """Files, folders and links, as programs make them."""
 
     def __init__(self, make_mount, server, seed):
-        self.source = Source(seed)
-        self.seed = seed
-        self.server, self.bucket = server, server.bucket()
-        self.prefix = f"h{seed}"
+        super().__init__(server, "h", seed)
         settle = self.source.one(("0", "50ms", "1h"))
-        self.mount = make_mount(
-            name=self.prefix,
-            target=f"bucket:{self.prefix}",
-            part_size="100K",
+        self.mount = self.new_mount(
+            make_mount,
             settle=settle,
             open_flush="1h",
             attr_timeout=self.source.one(("0", "1s")),
         )
         self.model = Model(self.mount.path)
-        self.told = [f"settle={settle}"]
-
-    def run(self):
-        self.mount.start()
-        try:
-            for _ in range(STEPS):
-                self._next()
-            self.model.close_all()
-            self.told.append("end")
-            self._sync()
-            self.mount.umount()
-        except (AssertionError, OSError) as error:
-            told = "\n  ".join(self.told)
-            raise AssertionError(f"seed {self.seed}: {error!s}\n  {told}") from error
-        self.mount.remove()
+        self.told.append(f"settle={settle}")
 
     def _next(self):
         chance = self.source.random.random()
@@ -62,37 +41,6 @@ class History:
             done = step(self.model, self.source)
             if done:
                 self.told.append(done)
-
-    def _kill(self):
-        self.told.append("kill -9")
-        self.mount.kill9()
-        self.model.crash()
-        self._check_versions()
-        self.mount.start()
-        # A rename that was cut short is finished while the mount is in use: it may show both names.
-        wait_until("renames are finished", lambda: not self._mount_difference())
-        self._check_mount()
-
-    def _remount(self):
-        self.told.append("remount")
-        self.model.close_all()
-        self.mount.umount()
-        self._check_bucket()
-        self.mount.start()
-        self._check_mount()
-
-    def _mount_difference(self):
-        return difference(self.model.expected(), self.model.seen())
-
-    def _check_mount(self):
-        wrong = self._mount_difference()
-        assert not wrong, "the mount: " + "; ".join(wrong)
-
-    def _sync(self):
-        self.model.forked()
-        self.mount.sync()
-        self._check_mount()
-        self._check_bucket()
 
     def _check_versions(self):
         """Also in between no object has a content that no writer had closed or fsynced."""
@@ -110,10 +58,8 @@ class History:
             return
         wrong = difference(self.model.expected_objects(), have)
         assert not wrong, "the bucket: " + "; ".join(wrong)
-        uploads = [u for u in self.bucket.uploads() if u[0].startswith(self.prefix + "/")]
-        assert uploads == []
-        if not self.model.lost:  # files that were open in a crash are kept
-            wait_until("the spool is empty", self._spool_is_empty)
+        assert self._uploads() == []
+        self._check_spool()
 
     def _check_closed_are_in(self, have):
         closed = {
@@ -126,10 +72,6 @@ class History:
         assert not wrong, "the bucket: " + "; ".join(wrong)
         self._check_versions()
 
-    def _spool_is_empty(self):
-        suffixes = (".data", ".alt", ".ckpt")
-        return not any(p.suffix in suffixes for p in self.mount.spool.rglob("*"))
-
 
 def run_all(make_mount, server, seeds):
     for seed in seeds:
@@ -139,14 +81,12 @@ def run_all(make_mount, server, seeds):
 @pytest.mark.limit(600)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_histories(build, make_mount, server, share):
-    one = os.environ.get("OSSUP_SEED")
-    seeds = [int(one)] if one else range(share, build.smaller(NORMAL, SANITIZED), SHARES)
-    run_all(make_mount, server, seeds)
+    seeds = range(share, build.smaller(NORMAL, SANITIZED), SHARES)
+    run_all(make_mount, server, chosen(seeds))
 
 
-@pytest.mark.skipif("OSSUP_LONG" not in os.environ, reason="tests/long.sh runs it")
+@long_campaign
 @pytest.mark.limit(36000)
-@pytest.mark.parametrize("share", range(20))
+@pytest.mark.parametrize("share", range(LONG_SHARES))
 def test_long_histories(make_mount, server, share):
-    begin = int(os.environ.get("OSSUP_SEED", "1000"))
-    run_all(make_mount, server, range(begin + share, begin + LONG, 20))
+    run_all(make_mount, server, long_seeds(share))

@@ -13,6 +13,8 @@ import stat
 
 import pytest
 
+from ossup_testlib.campaign import chosen, long_campaign
+
 NAMES = ("a", "b", "c")
 DEPTH = 3
 NORMAL, LONG = 100, 5_000  # steps
@@ -212,11 +214,6 @@ def run(make_mount, server, folder, steps, seed, **options):
         raise AssertionError(f"seed {seed}, step {number}: {error!s}\n  {told}") from error
 
 
-def seeds(*default):
-    one = os.environ.get("OSSUP_SEED")
-    return [int(one)] if one else default
-
-
 WAYS = [
     {"attr_timeout": timeout, "settle": settle}
     for timeout in ("0", "100ms", "1h")
@@ -226,13 +223,13 @@ WAYS = [
 
 @pytest.mark.parametrize("way", range(len(WAYS)))
 def test_names(make_mount, server, folder, way):
-    for seed in seeds(way):
+    for seed in chosen([way]):
         run(make_mount, server, folder, NORMAL, seed, **WAYS[way])
 
 
-@pytest.mark.skipif("OSSUP_LONG" not in os.environ, reason="tests/long.sh runs it")
+@long_campaign
 @pytest.mark.limit(36000)
 @pytest.mark.parametrize("way", range(len(WAYS)))
 def test_long_names(make_mount, server, folder, way):
-    for seed in seeds(1000 + way):
+    for seed in chosen([1000 + way]):
         run(make_mount, server, folder, LONG, seed, **WAYS[way])

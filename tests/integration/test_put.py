@@ -35,17 +35,8 @@ def checkpoints(folder):
     return sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIX))
 
 
-def sent(server, key="key"):
-    """{part number: how often its bytes came whole}"""
-    counts = {}
-    for entry in server.requests("UploadPart", key=key):
-        if entry["status"] == 200:
-            counts[entry["part"]] = counts.get(entry["part"], 0) + 1
-    return counts
-
-
 def parts_there(server, count, key="key"):
-    wait_until(f"{count} parts are there", lambda: len(sent(server, key)) >= count)
+    wait_until(f"{count} parts are there", lambda: len(server.sent_parts(key)) >= count)
 
 
 def assert_nothing_left(bucket, folder):
@@ -220,7 +211,7 @@ def test_killed_at_random_moments(put, server, bucket, folder, make_file):
         server.clear_faults()
     put.ok("-p", "100K", path, "oss://bucket/key")
     assert bucket.get("key") == path.read_bytes()
-    assert sum(sent(server).values()) <= parts + 3 * kills
+    assert sum(server.sent_parts("key").values()) <= parts + 3 * kills
     assert len(server.requests("InitiateMultipartUpload")) == 1
     assert_nothing_left(bucket, folder)
 
@@ -240,11 +231,11 @@ def test_interrupted_and_gone_on_with(put, server, bucket, folder, make_file, se
     assert bucket.get("key") is None
     assert [c.stat().st_mode & 0o777 for c in checkpoints(folder)] == [0o600]
     server.clear_faults()
-    before = sent(server)
+    before = server.sent_parts("key")
     out = put.ok("-v", "-p", "100K", path, "oss://bucket/key")
     assert "by an earlier run" in out
     assert bucket.get("key") == path.read_bytes()
-    after = sent(server)
+    after = server.sent_parts("key")
     assert all(after[part] == 1 for part in before)
     assert len(server.requests("InitiateMultipartUpload")) == 1
     assert_nothing_left(bucket, folder)
@@ -328,7 +319,7 @@ def test_lost_answers(put, server, bucket, folder, make_file, operation):
     server.fault(operation, {"type": "apply-no-answer"}, nth=1)
     put.ok("-p", "100K", path, "oss://bucket/key")
     assert bucket.get("key") == path.read_bytes()
-    assert sum(sent(server).values()) == 5
+    assert sum(server.sent_parts("key").values()) == 5
     assert_nothing_left(bucket, folder)
 
 
@@ -413,7 +404,7 @@ def test_part_size_grows_so_that_10000_parts_do(put, server, bucket, folder):
     wait_until("it ends", ended, 300)
     _, err = process.communicate()
     assert process.returncode == 0, err
-    counts = sent(server)
+    counts = server.sent_parts("key")
     assert max(counts) == len(counts) == sum(counts.values()) <= 10000
     assert bucket.list() == {"key": (size, bucket.list()["key"][1])}
     if not put.build.sanitizer:  # else memory is not what it is for users

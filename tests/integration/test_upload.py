@@ -44,26 +44,8 @@ def bucket_sha256(bucket, key):
     return hashlib.sha256(bucket.get(key)).hexdigest()
 
 
-def sent_parts(server, key="big"):
-    """How often each part number was answered with 200."""
-    counts = {}
-    for entry in server.requests("UploadPart", key=key):
-        if entry["status"] == 200:
-            counts[entry["part"]] = counts.get(entry["part"], 0) + 1
-    return counts
-
-
-def spool_files(mount):
-    return sorted(
-        name
-        for _, _, files in os.walk(mount.spool)
-        for name in files
-        if name.endswith((".data", ".alt", ".ckpt"))
-    )
-
-
 def wait_for_parts(server, count, key="big"):
-    wait_until(f"{count} parts are up", lambda: len(sent_parts(server, key)) >= count, 60)
+    wait_until(f"{count} parts are up", lambda: len(server.sent_parts(key)) >= count, 60)
 
 
 @pytest.mark.limit(300)
@@ -82,7 +64,7 @@ def test_one_gigabyte_costs_its_parts_and_four_requests(build, server, make_moun
     in_flight = max(e["in_flight"] for e in server.requests("UploadPart"))
     assert 1 < in_flight <= 3
     assert fetched_by_ali_oss(build, server, "big") == digest
-    wait_until("the spool is empty", lambda: not spool_files(mount))
+    wait_until("the spool is empty", lambda: not mount.spool_files())
 
 
 def slow(server):
@@ -107,11 +89,11 @@ def test_kill_in_the_middle_resumes_without_anyone_touching_the_file(
     wait_until("the object is there", lambda: bucket.head("big"), 60)
     mount.sync(timeout=60)
     assert bucket_sha256(bucket, "big") == digest
-    twice = [number for number, count in sent_parts(server).items() if count > 1]
+    twice = [number for number, count in server.sent_parts("big").items() if count > 1]
     assert len(twice) <= 3
     assert len(server.requests("InitiateMultipartUpload")) == 1
     assert bucket.uploads() == []
-    wait_until("the spool is empty", lambda: not spool_files(mount))
+    wait_until("the spool is empty", lambda: not mount.spool_files())
 
 
 @pytest.mark.limit(300)
@@ -185,13 +167,13 @@ def test_upload_survives(name, server, bucket, make_mount, folder):
     assert any(rule["acted"] > 0 for rule in server.fault_state()), "the fault was never met"
     assert bucket_sha256(bucket, "big") == digest
     assert bucket.uploads() == []
-    wait_until("the spool is empty", lambda: not spool_files(mount))
+    wait_until("the spool is empty", lambda: not mount.spool_files())
     if name in ("part-wrong-crc", "part-flipped"):
         number = FAULTS[name]["part"]
-        assert sent_parts(server)[number] == 2
+        assert server.sent_parts("big")[number] == 2
         assert len(server.requests("CompleteMultipartUpload")) == 1
     if name == "complete-unanswered":
-        assert all(count == 1 for count in sent_parts(server).values())
+        assert all(count == 1 for count in server.sent_parts("big").values())
 
 
 @pytest.mark.parametrize("action", ["apply-no-answer", "cut-after-body", "wrong-crc"])

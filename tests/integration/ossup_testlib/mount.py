@@ -185,6 +185,15 @@ class Mount:
             return self.log_path.read_text(encoding="utf-8", errors="replace")
         return ""
 
+    def spool_files(self):
+        """Names of what is staged: data files and sidecars."""
+        return sorted(
+            name
+            for _, _, files in os.walk(self.spool)
+            for name in files
+            if name.endswith((".data", ".alt", ".ckpt"))
+        )
+
     def allow_errors(self, *patterns):
         """Lines of level error that match one of these do not fail the test."""
         self.allowed_errors += [re.compile(pattern) for pattern in patterns]

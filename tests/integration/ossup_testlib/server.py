@@ -151,6 +151,14 @@ class Server:
             result[entry["operation"]] = result.get(entry["operation"], 0) + 1
         return result
 
+    def sent_parts(self, key):
+        """How often the bytes of each part came whole: {part number: times}."""
+        result = {}
+        for entry in self.requests("UploadPart", key=key):
+            if entry["status"] == 200:
+                result[entry["part"]] = result.get(entry["part"], 0) + 1
+        return result
+
     def problems(self):
         """What its log says that it should not."""
         return reports([self.log_path])
