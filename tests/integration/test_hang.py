@@ -63,6 +63,25 @@ def test_pending_work_is_local_work(server, bucket, prepared):
     assert bucket.get("e/file") == bytes(30) + DATA[30:]
 
 
+def waits_for_fuse(pid):
+    with open(f"/proc/{pid}/wchan", encoding="ascii") as file:
+        return file.read() == "request_wait_answer"
+
+
+def interrupt_blocked(program, root):
+    """This Python program gets its Ctrl-C when it waits for the mount, and ends by it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, root], stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            wait_until("it waits for the mount", lambda: waits_for_fuse(process.pid))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) != 0
+            assert "KeyboardInterrupt" in process.stderr.read()
+        finally:
+            process.kill()
+
+
 # Python handles SIGINT, so the signal is not fatal and the kernel waits for the daemon's answer.
 CALLS = [
     "open(root + '/remote').read()",
@@ -80,22 +99,9 @@ def test_interrupt_ends_a_blocked_call(server, make_mount, bucket, call):
     bucket.put("d/x", b"")
     mount = make_mount(settle="1h", attr_timeout="0", request_timeout="1h").start()
     program = f"import os, sys\nroot = sys.argv[1]\n{call}"
-    with silent(server), subprocess.Popen(
-        [sys.executable, "-c", program, mount.path], stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            wait_until("it waits for the mount", lambda: waits_for_fuse(process.pid))
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) != 0
-            assert "KeyboardInterrupt" in process.stderr.read()
-        finally:
-            process.kill()
+    with silent(server):
+        interrupt_blocked(program, mount.path)
         assert bounded("stat", "-f", mount.path) == 0
-
-
-def waits_for_fuse(pid):
-    with open(f"/proc/{pid}/wchan", encoding="ascii") as file:
-        return file.read() == "request_wait_answer"
 
 
 def publishing(server, mount):
@@ -139,16 +145,7 @@ def test_interrupt_ends_a_rename_over_what_is_being_published(server, bucket, ma
     mount = make_mount(settle="0", attr_timeout="1h", request_timeout="1h")
     root = publishing(server, mount)
     program = "import os, sys; os.rename(sys.argv[1] + '/a', sys.argv[1] + '/b')"
-    with subprocess.Popen(
-        [sys.executable, "-c", program, root], stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            wait_until("it waits for the mount", lambda: waits_for_fuse(process.pid))
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) != 0
-            assert "KeyboardInterrupt" in process.stderr.read()
-        finally:
-            process.kill()
+    interrupt_blocked(program, root)
     check_nothing_changed(server, bucket, mount)
 
 
