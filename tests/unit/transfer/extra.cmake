@@ -8,6 +8,7 @@ set(FAKE_BUCKET_WRAP oss_put_object oss_copy_object oss_head_object oss_initiate
   oss_list_uploads oss_client_stats oss_error_delay_ms)
 set(test_engine_WRAP ${FAKE_BUCKET_WRAP})
 set(test_engine_change_WRAP ${FAKE_BUCKET_WRAP})
+set(test_engine_end_WRAP ${FAKE_BUCKET_WRAP})
 set(test_engine_resume_WRAP ${FAKE_BUCKET_WRAP})
 
 set(test_checkpoint_WRAP fdatasync ou_now_ms)
