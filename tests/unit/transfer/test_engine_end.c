@@ -71,6 +71,34 @@ static void a_put_that_is_broken_off_stores_nothing(void **state)
         }
 }
 
+static int cancel_in_headers(void *ctx, struct oss_object_headers *out, struct ou_error *err)
+{
+    xfer_upload_cancel(upload_of(ctx));
+    return owner_headers(ctx, out, err);
+}
+
+/* It has no last byte that could be kept back. */
+static void an_empty_put_that_is_cancelled_is_not_sent(void **state)
+{
+    struct xfer_upload_ops ops = owner_ops;
+    struct xfer_plan plan = owner_plan(0, PART_SIZE);
+    struct owner o;
+    struct ou_error err;
+    struct xfer_upload_spec spec = {.key = "cancel", .plan = &plan, .ops = &ops, .ctx = &o};
+
+    (void)state;
+    ops.headers = cancel_in_headers;
+    bucket.late_cancel = true;
+    owner_init(&o, "cancel", 0);
+    engine = engine_start(4, 3);
+    assert_int_equal(xfer_upload_start(engine, &spec, &o.upload, &err), 0);
+    owner_wait_done(&o);
+    assert_int_equal(o.err.errnum, ECANCELED);
+    assert_false(o.result.maybe_published);
+    assert_false(bucket_find("cancel"));
+    end(&o);
+}
+
 static void cancel_of_a_sleeping_upload_aborts_it(void **state)
 {
     struct owner o;
@@ -156,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(cancel_at_any_moment_leaves_no_upload_behind, reset),
         cmocka_unit_test_setup(a_put_that_is_broken_off_stores_nothing, reset),
+        cmocka_unit_test_setup(an_empty_put_that_is_cancelled_is_not_sent, reset),
         cmocka_unit_test_setup(cancel_of_a_sleeping_upload_aborts_it, reset),
         cmocka_unit_test_setup(abort_that_fails_is_repeated_and_at_last_told, reset),
         cmocka_unit_test_setup(stop_makes_no_more_calls, reset),
