@@ -324,6 +324,11 @@ int cli_options_check(const struct cli_options *o, struct ou_error *err)
     return check_drain(cli_text(o, CLI_OPT_DRAIN), err);
 }
 
+const char *cli_option_name(enum cli_option id)
+{
+    return specs[id].name;
+}
+
 const char *cli_text(const struct cli_options *o, enum cli_option id)
 {
     return o->value[id] ? o->value[id] : specs[id].fallback;

@@ -144,6 +144,9 @@ int cli_options_files(struct cli_options *o, const char *mountpoint, struct ou_e
 /** cli_options_check() - every value is of its kind and within its bounds, else one sentence. */
 int cli_options_check(const struct cli_options *o, struct ou_error *err);
 
+/** cli_option_name() - as it is written after -o. */
+const char *cli_option_name(enum cli_option id);
+
 /* After cli_options_check(). */
 const char *cli_text(const struct cli_options *o, enum cli_option id); /* default or NULL too */
 bool cli_given(const struct cli_options *o, enum cli_option id);

@@ -4,12 +4,6 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-static const char *const names[CLI_OPT_COUNT] = {
-#define X(id, name, ...) [CLI_OPT_##id] = name,
-    CLI_OPTIONS(X)
-#undef X
-};
-
 static const char *source_of_bucket(const struct cli_session *s, const char *argument)
 {
     if (argument)
@@ -28,7 +22,7 @@ void cli_tell_options(const struct cli_session *s, const char *argument)
         bool hidden = id == CLI_OPT_CREDENTIAL_PROCESS;
 
         if (id != CLI_OPT_BUCKET && cli_given(o, (enum cli_option)id))
-            ou_buf_addf(&line, " %s=%s (%s)", names[id],
+            ou_buf_addf(&line, " %s=%s (%s)", cli_option_name((enum cli_option)id),
                         hidden ? "..." : cli_text(o, (enum cli_option)id), o->source[id]);
     }
     if (!line.failed)
