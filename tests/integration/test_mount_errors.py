@@ -92,10 +92,10 @@ def test_no_keys_at_all(attempt):
 
 
 def test_nobody_listens(attempt):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    attempt.refused("cannot reach", f"127.0.0.1:{port}", endpoint=f"http://127.0.0.1:{port}")
+    with socket.socket() as deaf:  # bound, so that nobody else listens there meanwhile
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        attempt.refused("cannot reach", f"127.0.0.1:{port}", endpoint=f"http://127.0.0.1:{port}")
 
 
 def test_unknown_host(attempt):

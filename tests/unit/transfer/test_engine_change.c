@@ -271,12 +271,12 @@ static void held_upload_begins_no_part(void **state)
     replan_to(&o, o.size, 0);
     xfer_upload_kick(upload_of(&o)); /* neither what was touched nor what is new */
     assert_int_equal(bucket.op_count[OP_PART], 2);
-    ou_mutex_lock(&o.lock);
+    ou_mutex_lock(&o.lock); /* done() waits for it, so the upload is there for both calls */
     o.publish = 1;
-    ou_mutex_unlock(&o.lock);
     holding = false;
-    xfer_upload_hold(upload_of(&o), false);
-    xfer_upload_kick(upload_of(&o));
+    xfer_upload_hold(o.upload, false);
+    xfer_upload_kick(o.upload);
+    ou_mutex_unlock(&o.lock);
     owner_wait_done(&o);
     assert_published(&o);
     assert_int_equal(bucket.op_count[OP_PART], 5);
