@@ -10,7 +10,6 @@
 
 #define NAME_MAX_BYTES 32
 #define DIRECTORIES    256u
-#define READ_BLOCK     ((size_t)256 << 10)
 
 static void file_name(uint64_t id, char name[NAME_MAX_BYTES])
 {
@@ -118,6 +117,7 @@ void srv_writer_fini(struct srv_writer *w)
         srv_datadir_forget(w->dir, w->id);
     }
     srv_digest_fini(&w->digest);
+    free(w->marks);
     *w = (struct srv_writer){.fd = -1};
 }
 
@@ -131,6 +131,30 @@ static int create_file(struct srv_writer *w)
     return w->fd < 0 ? -1 : 0;
 }
 
+static void add_mark(struct srv_writer *w)
+{
+    if (w->mark_count == w->mark_cap) {
+        w->mark_cap = w->mark_cap == 0 ? 8 : w->mark_cap * 2;
+        w->marks = srv_xrealloc(w->marks, w->mark_cap * sizeof(*w->marks));
+    }
+    w->marks[w->mark_count++] = w->digest.crc;
+}
+
+static void digest(struct srv_writer *w, const char *p, size_t len)
+{
+    while (len > 0) {
+        size_t room = (size_t)(SRV_MARK_BYTES - w->size % SRV_MARK_BYTES);
+        size_t n = len < room ? len : room;
+
+        srv_digest_add(&w->digest, p, n);
+        w->size += n;
+        if (n == room)
+            add_mark(w);
+        p += n;
+        len -= n;
+    }
+}
+
 int srv_writer_add(struct srv_writer *w, const void *data, size_t len, struct srv_error *err)
 {
     const char *p = data;
@@ -139,8 +163,7 @@ int srv_writer_add(struct srv_writer *w, const void *data, size_t len, struct sr
         return 0;
     if (w->fd < 0 && create_file(w) < 0)
         return srv_fail(err, "InternalError", "create a data file: %s", strerror(errno));
-    srv_digest_add(&w->digest, data, len);
-    w->size += len;
+    digest(w, p, len);
     while (len > 0) {
         ssize_t n = write(w->fd, p, len);
 
@@ -164,77 +187,11 @@ struct srv_datafile *srv_writer_finish(struct srv_writer *w)
     f->size = w->size;
     f->crc = w->digest.crc;
     f->has_md5 = srv_digest_md5(&w->digest, f->md5);
+    f->marks = w->marks;
+    f->mark_count = w->mark_count;
+    w->marks = NULL;
     if (w->fd >= 0)
         (void)close(w->fd);
     w->fd = -1;
     return f;
-}
-
-static const struct srv_segment *find_segment(const struct srv_segments *s, uint64_t *position)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        if (*position < s->items[i].length)
-            return &s->items[i];
-        *position -= s->items[i].length;
-    }
-    return NULL;
-}
-
-int64_t srv_segments_read(const struct srv_segments *s, uint64_t position, void *buffer, size_t len)
-{
-    const struct srv_segment *seg = find_segment(s, &position);
-    ssize_t n;
-    int fd;
-
-    if (seg == NULL || len == 0)
-        return 0;
-    if (len > seg->length - position)
-        len = (size_t)(seg->length - position);
-    fd = srv_datadir_open_file(seg->file->dir, seg->file->id);
-    if (fd < 0)
-        return -1;
-    n = pread(fd, buffer, len, (off_t)(seg->offset + position));
-    (void)close(fd);
-    return n > 0 ? n : -1;
-}
-
-/* One data file that is used whole: its checksums are known. */
-static bool known_digest(const struct srv_segments *s, bool want_md5, uint64_t *crc,
-                         uint8_t md5[SRV_MD5_BYTES])
-{
-    const struct srv_datafile *f;
-
-    if (s->count != 1)
-        return false;
-    f = s->items[0].file;
-    if (s->items[0].length != f->size || (want_md5 && !f->has_md5))
-        return false;
-    *crc = f->crc;
-    memcpy(md5, f->md5, SRV_MD5_BYTES);
-    return true;
-}
-
-int srv_segments_digest(const struct srv_segments *s, bool want_md5, uint64_t *crc,
-                        uint8_t md5[SRV_MD5_BYTES])
-{
-    srv_autofree uint8_t *block = NULL;
-    struct srv_digest digest;
-    uint64_t done = 0;
-
-    if (known_digest(s, want_md5, crc, md5))
-        return 0;
-    block = srv_xcalloc(READ_BLOCK, 1);
-    srv_digest_init(&digest, want_md5);
-    while (done < s->size) {
-        int64_t n = srv_segments_read(s, done, block, READ_BLOCK);
-
-        if (n <= 0)
-            break;
-        srv_digest_add(&digest, block, (size_t)n);
-        done += (uint64_t)n;
-    }
-    *crc = digest.crc;
-    (void)srv_digest_md5(&digest, md5);
-    srv_digest_fini(&digest);
-    return done == s->size ? 0 : -1;
 }

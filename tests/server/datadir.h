@@ -41,6 +41,9 @@ struct srv_writer {
     uint64_t id;
     uint64_t size;
     struct srv_digest digest;
+    uint64_t *marks; /* see struct srv_datafile */
+    size_t mark_count;
+    size_t mark_cap;
 };
 
 void srv_writer_init(struct srv_writer *w, struct srv_datadir *dir, bool want_md5);
@@ -54,19 +57,5 @@ int srv_writer_add(struct srv_writer *w, const void *data, size_t len, struct sr
  * too, with size 0 and no file on disk.
  */
 struct srv_datafile *srv_writer_finish(struct srv_writer *w);
-
-/*
- * srv_segments_read() - up to @len bytes from @position on
- * Return: the number of bytes (0 only at the end), or -1.
- */
-int64_t srv_segments_read(const struct srv_segments *s, uint64_t position, void *buffer,
-                          size_t len);
-
-/*
- * srv_segments_digest() - CRC-64 and (if @want_md5) MD5 of the bytes
- * Data files that are used whole are not read again. 0 or -1.
- */
-int srv_segments_digest(const struct srv_segments *s, bool want_md5, uint64_t *crc,
-                        uint8_t md5[SRV_MD5_BYTES]);
 
 #endif

@@ -13,6 +13,7 @@ void srv_datafile_unref(struct srv_datafile *f)
     if (f == NULL || atomic_fetch_sub(&f->refs, 1) != 1)
         return;
     srv_datadir_forget(f->dir, f->id);
+    free(f->marks);
     free(f);
 }
 

@@ -20,6 +20,9 @@
 
 struct srv_datadir;
 
+/* A file keeps the CRC-64 up to each multiple of so many bytes: see segments.h. */
+#define SRV_MARK_BYTES (UINT64_C(1) << 20)
+
 struct srv_datafile {
     atomic_uint refs;
     struct srv_datadir *dir;
@@ -28,6 +31,8 @@ struct srv_datafile {
     uint64_t crc; /* of the whole file */
     bool has_md5;
     uint8_t md5[SRV_MD5_BYTES]; /* of the whole file */
+    uint64_t *marks;   /* [i]: CRC-64 of the first (i + 1) * SRV_MARK_BYTES; in memory only */
+    size_t mark_count; /* all that fit in .size, or 0: the file is from before a restart */
 };
 
 struct srv_datafile *srv_datafile_ref(struct srv_datafile *f);

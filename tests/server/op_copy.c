@@ -4,6 +4,7 @@
 #include "server/clock.h"
 #include "server/hns.h"
 #include "server/range.h"
+#include "server/segments.h"
 #include "server/text.h"
 #include "server/xml.h"
 
@@ -12,6 +13,12 @@
 
 /* Across buckets the manual promises 1 GB; within one it names no limit. */
 #define COPY_ACROSS_MAX (UINT64_C(1) << 30)
+/*
+ * A part that is copied out of more bytes than this has an ETag made from its CRC-64, which costs
+ * no reading. That ETag is promised to be nothing but a name of the content, and an MD5 would take
+ * longer than all else: it can be put together from nothing that is known.
+ */
+#define COPIED_MD5_MAX (UINT64_C(16) << 20)
 
 /* x-oss-copy-source: /BUCKET/percent-encoded key, with ?versionId=V if one wants */
 struct source {
@@ -212,14 +219,25 @@ static void choose_bytes(struct srv_request *r, const struct srv_object *source,
     }
 }
 
+/* CRC-64 and ETag of the part's segments. */
+static int part_sums(struct srv_request *r, struct srv_part *part)
+{
+    uint64_t most = r->srv->switches.no_md5 ? 0 : COPIED_MD5_MAX;
+    uint8_t md5[SRV_MD5_BYTES] = {0};
+    int has_md5 = srv_segments_md5(&part->segments, most, md5);
+
+    if (has_md5 < 0 || srv_segments_crc(&part->segments, &part->crc) < 0)
+        return srv_fail(&r->error, "InternalError", "The source cannot be read.");
+    srv_etag_of(part->crc, has_md5 > 0, md5, part->etag);
+    return 0;
+}
+
 int srv_upload_part_copy_finish(struct srv_request *r)
 {
     __attribute__((cleanup(source_fini))) struct source from = {0};
     srv_autoobject struct srv_object *source = NULL;
     struct srv_part part = {.number = (unsigned)r->part_number};
     const char *id = srv_query(r, "uploadId");
-    bool want_md5 = !r->srv->switches.no_md5;
-    uint8_t md5[SRV_MD5_BYTES] = {0};
     uint64_t first = 0, length = 0, mtime_ms = (uint64_t)srv_clock_ms();
     char etag[SRV_ETAG_MAX];
     struct srv_buf *xml;
@@ -234,10 +252,7 @@ int srv_upload_part_copy_finish(struct srv_request *r)
     if (length > SRV_OBJECT_PUT_MAX)
         return srv_fail(&r->error, "EntityTooLarge", "A part has at most 5 GB.");
     srv_segments_slice(&part.segments, &source->segments, first, length);
-    if (srv_segments_digest(&part.segments, want_md5, &part.crc, md5) < 0) {
-        (void)srv_fail(&r->error, "InternalError", "The source cannot be read.");
-    } else {
-        srv_etag_of(part.crc, want_md5, md5, part.etag);
+    if (part_sums(r, &part) == 0) {
         memcpy(etag, part.etag, sizeof(etag));
         part.has_crc = !r->srv->switches.copied_part_without_crc;
         part.mtime_ms = (int64_t)mtime_ms;

@@ -10,6 +10,7 @@
 
 #include "server/clock.h"
 #include "server/dialect_s3.h"
+#include "server/segments.h"
 #include "server/text.h"
 #include "server/xml.h"
 

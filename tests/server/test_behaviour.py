@@ -382,6 +382,23 @@ class Requests(Case):
         self.assertNotIn('x-oss-hash-crc64ecma', done.headers)
         self.assertNotIn('x-oss-hash-crc64ecma', self.client.call('HEAD', 'cp/dst').headers)
 
+    def test_the_etag_of_a_large_copied_part_is_no_md5(self):
+        body = os.urandom(1 << 20) * 17
+        self.put('cp/large', body)
+        upload = self.client.upload('cp/etag')
+        copy = lambda number, last: self.expect(self.client.part('cp/etag', upload, number, headers={
+            'x-oss-copy-source': '/bkt/cp/large', 'x-oss-copy-source-range': f'bytes=1-{last}'}), 200).headers['etag'].strip('"')
+        md5 = lambda data: hashlib.md5(data).hexdigest().upper()
+
+        self.assertEqual(copy(1, 16 << 20), md5(body[1:(16 << 20) + 1]))
+        self.assertNotEqual(copy(2, (16 << 20) + 1), md5(body[1:(16 << 20) + 2]))
+        large = copy(3, (16 << 20) + 1)
+        self.assertEqual(large, copy(2, (16 << 20) + 1))
+        self.assertRegex(large, '^[0-9A-F]{32}$')
+        done = self.expect(self.client.complete('cp/etag', upload, [(2, large), (3, large)]), 200)
+        self.assertEqual(done.headers['etag'], f'"{md5((large * 2).encode())}-2"')
+        self.assertEqual(self.client.call('GET', 'cp/etag').body, body[1:(16 << 20) + 2] * 2)
+
     def test_complete_checks_everything_and_combines_the_crc(self):
         bodies = {1: os.urandom(102400), 3: os.urandom(102401), 9: b'tail'}
         upload = self.client.upload('mp')
