@@ -1,7 +1,8 @@
 /*
  * Options in, client out; and the sentence a user reads when the bucket cannot
  * be reached. The probe is one ListObjectsV2 of one key: it needs no more rights
- * than the mount itself (oss-protocol section 7).
+ * than the mount itself (oss-protocol section 7). What kind of bucket it is is asked, too; that
+ * may be refused.
  */
 #include "cli/session.h"
 
@@ -246,6 +247,20 @@ static void explain(const struct cli_session *s, struct ou_error *err)
         (void)ou_error_prefix(err, "bucket %s at %s", s->bucket, endpoint);
 }
 
+/* Without the right to ask, or an answer, it counts as an ordinary bucket, as most are. */
+static void learn_kind(struct cli_session *s, const struct oss_call *call)
+{
+    struct oss_bucket_info info;
+    struct ou_error err = OU_ERROR_INIT;
+
+    if (oss_bucket_info(s->client, call, &info, &err) == 0)
+        oss_client_set_hierarchical(s->client, info.hierarchical);
+    else if (oss_error_verdict(&err) == OSS_FINAL)
+        ou_log_debug(OU_LOG_CLI, "not told whether the bucket is hierarchical: %s", err.message);
+    else
+        ou_log_warn(OU_LOG_CLI, &err, "not told whether the bucket is hierarchical");
+}
+
 int cli_session_probe(struct cli_session *s, struct ou_error *err)
 {
     struct oss_list_page page = {0};
@@ -256,6 +271,8 @@ int cli_session_probe(struct cli_session *s, struct ou_error *err)
     oss_list_page_fini(&page);
     if (r < 0)
         explain(s, err);
+    else
+        learn_kind(s, &call);
     return r;
 }
 

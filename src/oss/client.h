@@ -74,6 +74,15 @@ struct oss_call {
 /** oss_client_set_request_timeout() - for calls without a deadline; default 60000. */
 void oss_client_set_request_timeout(struct oss_client *client, uint64_t ms);
 
+/**
+ * oss_client_set_hierarchical() - what oss_bucket_info() has told; false until then
+ *
+ * In a hierarchical bucket keys that end in "/" are real directories: to put one makes it, without
+ * metadata, a copy of one onto itself changes nothing, and they are deleted one by one.
+ */
+void oss_client_set_hierarchical(struct oss_client *client, bool hierarchical);
+bool oss_client_hierarchical(const struct oss_client *client);
+
 struct oss_client_stats {
     uint64_t requests, retries, throttled, bytes_up, bytes_down;
     unsigned in_flight, connections_allowed; /* the latter falls under throttling and recovers */

@@ -24,6 +24,7 @@ struct oss_client {
     /* With locks of their own. */
     struct oss_gate gate;
     struct oss_limit up, down;
+    atomic_bool hierarchical; /* set before the first write */
     /* Independent numbers, read and written by any thread. */
     atomic_uint_fast64_t request_timeout_ms;
     atomic_int_fast64_t clock_offset_s;
@@ -31,5 +32,8 @@ struct oss_client {
     /* Throttling is told once in a while, with a count. */
     atomic_uint_fast64_t told_ms, told_throttled;
 };
+
+/** oss_is_directory() - @key is a directory of a hierarchical bucket. */
+bool oss_is_directory(const struct oss_client *client, const char *key);
 
 #endif

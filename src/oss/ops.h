@@ -57,13 +57,16 @@ int oss_head_object(struct oss_client *c, const struct oss_call *call, const cha
 int oss_get_object(struct oss_client *c, const struct oss_call *call, const char *key,
                    uint64_t offset, uint64_t size, const char *if_match,
                    const struct oss_sink *sink, struct oss_object *out, struct ou_error *err);
-/** oss_delete_object() - also 0 when there was none. */
+/** oss_delete_object() - also 0 when there was none. -ENOTEMPTY: a directory of a hierarchical bucket. */
 int oss_delete_object(struct oss_client *c, const struct oss_call *call, const char *key,
                       struct ou_error *err);
 /**
  * oss_delete_objects() - one batch
  * @keys:    1..OSS_LIST_MAX keys (those XML cannot spell are deleted singly)
  * @deleted: @count flags, set for each key that is gone; also filled on failure
+ *
+ * A hierarchical bucket knows no batches: singly, what is in a directory before the directory; one
+ * that is not empty is left out.
  *
  * Return: the number of keys deleted (a key OSS left out of its answer is not), or negative errno.
  */
@@ -134,7 +137,20 @@ int oss_put_symlink(struct oss_client *c, const struct oss_call *call, const cha
 /** oss_get_symlink() - the target key into @target (bytes, NUL-terminated, the caller frees). */
 int oss_get_symlink(struct oss_client *c, const struct oss_call *call, const char *key,
                     char **target, struct ou_error *err);
-/** oss_rename_object() - hierarchical buckets only; @key must not exist (-EEXIST). */
+
+/* -- hierarchical buckets only (ops_hns.c): keys of directories with or without the "/" -- */
+/** oss_create_directory() - and what is missing above it; also 0 when it is there. @out: may be NULL. */
+int oss_create_directory(struct oss_client *c, const struct oss_call *call, const char *key,
+                         struct oss_written *out, struct ou_error *err);
+/** oss_delete_directory() - also 0 when there was none. -ENOTEMPTY. */
+int oss_delete_directory(struct oss_client *c, const struct oss_call *call, const char *key,
+                         struct ou_error *err);
+/**
+ * oss_rename_object() - an object, or a directory with all that is in it
+ *
+ * @key must not exist (-EEXIST), the directory that it is in must (-ENOENT, as without a source).
+ * Not repeated after a lost answer: OSS_RETRY is the caller's, who looks what has become of it.
+ */
 int oss_rename_object(struct oss_client *c, const struct oss_call *call, const char *source_key,
                       const char *key, struct ou_error *err);
 

@@ -1,5 +1,5 @@
 /*
- * DeleteMultipleObjects.
+ * DeleteMultipleObjects, and what stands for it where a bucket is hierarchical.
  *
  * OSS has no error per key: in verbose mode it names the keys that are gone, and a key it leaves
  * out is not. So the answer is compared with the question. Keys are XML text; control characters
@@ -187,6 +187,36 @@ static int delete_singly(struct oss_client *c, const struct oss_call *call, cons
     return r;
 }
 
+/* What is in a directory comes before it; files before all directories. */
+static int by_depth(const void *a, const void *b)
+{
+    const struct asked *x = a, *y = b;
+    bool x_dir = x->key[x->len - 1] == '/', y_dir = y->key[y->len - 1] == '/';
+
+    return x_dir != y_dir ? x_dir - y_dir : by_key(b, a);
+}
+
+/* A hierarchical bucket knows no batches. */
+static int delete_each(struct oss_client *c, const struct oss_call *call, const char *const *keys,
+                       size_t count, struct batch *b, struct ou_error *err)
+{
+    struct ou_error why = OU_ERROR_INIT;
+    int r = 0;
+
+    for (size_t i = 0; i < count; i++)
+        b->asked[i] = (struct asked){.key = keys[i], .len = strlen(keys[i]), .index = i};
+    qsort(b->asked, count, sizeof(*b->asked), by_depth);
+    for (size_t i = 0; i < count && r == 0; i++) {
+        r = oss_delete_object(c, call, b->asked[i].key, &why);
+        b->deleted[b->asked[i].index] = r == 0;
+        if (r == -ENOTEMPTY)
+            r = 0;
+    }
+    if (r < 0)
+        *err = why;
+    return r;
+}
+
 int oss_delete_objects(struct oss_client *c, const struct oss_call *call, const char *const *keys,
                        size_t count, bool *deleted, struct ou_error *err)
 {
@@ -206,8 +236,11 @@ int oss_delete_objects(struct oss_client *c, const struct oss_call *call, const 
     b.asked = calloc(count, sizeof(*b.asked));
     if (!b.asked)
         return ou_error_set(err, ENOMEM, "delete a batch");
-    r = delete_batches(c, call, keys, count, &b, err);
-    if (r == 0)
+    if (oss_client_hierarchical(c))
+        r = delete_each(c, call, keys, count, &b, err);
+    else
+        r = delete_batches(c, call, keys, count, &b, err);
+    if (r == 0 && !oss_client_hierarchical(c))
         r = delete_singly(c, call, keys, count, deleted, err);
     for (size_t i = 0; i < count; i++)
         done += deleted[i];

@@ -1,5 +1,5 @@
 /*
- * What the mount seldom or never needs and a whole client has: append, symlinks, rename.
+ * What the mount seldom or never needs and a whole client has: append, symlinks.
  */
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -117,28 +117,4 @@ int oss_get_symlink(struct oss_client *c, const struct oss_call *call, const cha
     if (r == 0)
         *target = found;
     return r;
-}
-
-int oss_rename_object(struct oss_client *c, const struct oss_call *call, const char *source_key,
-                      const char *key, struct ou_error *err)
-{
-    ou_auto(oss_request_fini) struct oss_request rq;
-    ou_auto(oss_reply_fini) struct oss_reply reply = {.crc64 = 0};
-    ou_auto(ou_buf_fini) struct ou_buf source = {0};
-    int r = oss_request_init(&rq, "rename to", "POST", key, 0, err);
-
-    if (r == 0)
-        r = oss_key_check(source_key, err);
-    if (r < 0)
-        return r;
-    ou_percent_encode(&source, source_key, strlen(source_key), "/");
-    r = ou_buf_check(&source, err);
-    if (r < 0)
-        return r;
-    oss_request_query(&rq, "x-oss-rename", NULL);
-    oss_headers_add(&rq.headers, "x-oss-rename-source", ou_buf_str(&source));
-    oss_headers_add(&rq.headers, "Content-Type", "application/octet-stream");
-    rq.has_body = true;
-    rq.repeat = OSS_REPEAT_THROTTLED;
-    return oss_request_run(c, call, &rq, &reply, err);
 }

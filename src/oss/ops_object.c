@@ -2,7 +2,9 @@
  * Whole objects: put, head, delete, copy.
  */
 #include "base/cleanup.h"
+#include "oss/client_impl.h"
 #include "oss/fields.h"
+#include "oss/ops.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +19,8 @@ int oss_put_object(struct oss_client *c, const struct oss_call *call, const char
     struct oss_written written;
     int r = oss_request_init(&rq, "put", "PUT", key, 0, err);
 
+    if (r == 0 && oss_is_directory(c, key))
+        return oss_create_directory(c, call, key, out, err);
     if (r < 0)
         return r;
     if (body && body->size > OSS_PUT_MAX)
@@ -71,6 +75,8 @@ int oss_delete_object(struct oss_client *c, const struct oss_call *call, const c
     struct ou_error why = OU_ERROR_INIT;
     int r = oss_request_init(&rq, "delete", "DELETE", key, 0, err);
 
+    if (r == 0 && oss_is_directory(c, key))
+        return oss_delete_directory(c, call, key, err);
     if (r < 0)
         return r;
     r = oss_request_run(c, call, &rq, &reply, &why);
@@ -102,6 +108,8 @@ int oss_copy_object(struct oss_client *c, const struct oss_call *call, const cha
     struct oss_written written;
     int r = oss_request_init(&rq, "copy to", "PUT", key, 0, err);
 
+    if (r == 0 && oss_is_directory(c, key))
+        return oss_create_directory(c, call, key, out, err);
     if (r == 0)
         r = oss_key_check(source_key, err);
     if (r < 0)

@@ -121,14 +121,33 @@ static void refuse(struct spool *spool, struct spool_delete_entry *e, const stru
         spool->events.delete_refused(spool->ctx, key, why);
 }
 
+/* A directory that is not empty is about to be, if something below it is being deleted, too. */
+static bool is_emptied(struct spool_deletes *d, const struct spool_delete_entry *dir)
+{
+    size_t len = strlen(dir->key);
+    struct spool_node *at = NULL;
+
+    ou_lock_scope(&d->lock);
+    while ((at = spool_table_next(&d->locked.entries, at)) != NULL)
+        if (spool_delete_entry_of(at) != dir && strncmp(at->key, dir->key, len) == 0)
+            return true;
+    return false;
+}
+
 /* A key the batch did not delete: ask again for it alone, to learn why. */
 static void delete_one(struct spool *spool, struct spool_delete_entry *e)
 {
     struct spool_deletes *d = &spool->deletes;
     struct oss_call call = {.deadline_ms = OSS_ONE_ATTEMPT, .cancel = spool->cancel};
     struct ou_error err = OU_ERROR_INIT;
-    int r = oss_delete_object(spool->client, &call, e->key, &err);
+    int r;
 
+    if (is_emptied(d, e)) {
+        ou_lock_scope(&d->lock);
+        put_back_locked(d, e, HELD_MS);
+        return;
+    }
+    r = oss_delete_object(spool->client, &call, e->key, &err);
     if (r < 0 && r != -EINTR && oss_error_verdict(&err) == OSS_FINAL) {
         refuse(spool, e, &err);
         return;

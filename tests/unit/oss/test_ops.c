@@ -461,6 +461,40 @@ static void a_hierarchical_bucket_renames_files_and_directories_in_one_request(v
     server_stop(hns);
 }
 
+static void a_hierarchical_bucket_makes_and_deletes_directories(void **state)
+{
+    static const char *const arguments[] = {"--region", SERVER_REGION, "--hns", NULL};
+    static const char *const keys[] = {"a/", "a/b/", "a/b/file", "c/", "none"};
+    struct server *hns = server_start(arguments);
+    struct server_client client = {.chain = NULL};
+    struct oss_written written = {.etag = ""};
+    struct ou_error err;
+    struct oss_client *c;
+    bool deleted[5];
+
+    (void)state;
+    server_client(hns, &client, OSS_SIGN_CHOICE_V4, NULL);
+    c = client.client;
+    oss_client_set_hierarchical(c, true);
+    put(c, "a/b/file", "1", 1);
+    put(c, "c/file", "1", 1);
+    ok(oss_put_object(c, NULL, "a/b/", NULL, NULL, &written,
+                      &err)); /* it is there, made by the file */
+    assert_string_equal(written.etag, "null");
+    ok(oss_copy_object(c, NULL, "a/b/", NULL, "a/b/", NULL, &written, &err));
+    assert_int_equal(server_count(hns, "CreateDirectory"), 2);
+    assert_int_equal(oss_delete_object(c, NULL, "a/b/", &err), -ENOTEMPTY);
+
+    /* The deepest first, whatever the order of the keys; c/ is not empty, and stays. */
+    assert_int_equal(oss_delete_objects(c, NULL, keys, 5, deleted, &err), 4);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(deleted[i], strcmp(keys[i], "c/") != 0);
+    assert_int_equal(server_count(hns, "DeleteMultipleObjects"), 0);
+    ok(oss_delete_object(c, NULL, "a/", &err)); /* gone already */
+    server_client_fini(&client);
+    server_stop(hns);
+}
+
 static void names_that_oss_cannot_hold_are_refused_before_anything_is_sent(void **state)
 {
     struct oss_client *c = ((struct server_client *)*state)->client;
@@ -512,6 +546,7 @@ int main(void)
         with_both(symlinks_keep_their_target),
         with_both(the_bucket_tells_its_region),
         cmocka_unit_test(a_hierarchical_bucket_renames_files_and_directories_in_one_request),
+        cmocka_unit_test(a_hierarchical_bucket_makes_and_deletes_directories),
         with_both(names_that_oss_cannot_hold_are_refused_before_anything_is_sent),
         with_both(metadata_that_would_forge_a_header_is_refused),
     };
