@@ -1,5 +1,5 @@
 /*
- * /proc/self/mountinfo, one virtual xattr, and stat(2): the daemon answers all of
+ * /proc/self/mounts, one virtual xattr, and stat(2): the daemon answers all of
  * them from memory, so they work with a dead network too.
  */
 #include "cli/mounts.h"
@@ -10,65 +10,27 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#define FSTYPE "fuse.ossfs-up"
-
-/* The kernel writes blank, tab, newline and backslash as \ooo. */
-static void unescape(char *s)
-{
-    char *out = s;
-
-    for (; *s; s++) {
-        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
-            *out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-            s += 3;
-        } else {
-            *out++ = *s;
-        }
-    }
-    *out = '\0';
-}
-
-/* "36 35 98:0 / /mnt rw,noatime shared:1 - fuse.ossfs-up source options": the mountpoint, or NULL. */
-static char *mountpoint_of(char *line)
-{
-    char *type = strstr(line, " - "), *field = line;
-
-    if (!type || strncmp(type + 3, FSTYPE " ", sizeof(FSTYPE)) != 0)
-        return NULL;
-    for (int i = 0; i < 4; i++) {
-        field = strchr(field, ' ');
-        if (!field)
-            return NULL;
-        field++;
-    }
-    field[strcspn(field, " ")] = '\0';
-    unescape(field);
-    return field;
-}
-
 int cli_mounts_each(int (*fn)(void *ctx, const char *mountpoint, struct ou_error *err), void *ctx,
                     struct ou_error *err)
 {
-    FILE *f = fopen("/proc/self/mountinfo", "re");
-    ou_autofree char *line = NULL;
-    size_t cap = 0;
+    FILE *table = setmntent("/proc/self/mounts", "re");
+    char strings[4 * PATH_MAX];
+    struct mntent entry;
     int r = 0;
 
-    if (!f)
-        return ou_error_set(err, errno, "/proc/self/mountinfo");
-    while (r == 0 && getline(&line, &cap, f) > 0) {
-        char *mountpoint = mountpoint_of(line);
-
-        if (mountpoint)
-            r = fn(ctx, mountpoint, err);
-    }
-    (void)fclose(f);
+    if (!table)
+        return ou_error_set(err, errno, "/proc/self/mounts");
+    while (r == 0 && getmntent_r(table, &entry, strings, sizeof(strings)))
+        if (strcmp(entry.mnt_type, "fuse.ossfs-up") == 0)
+            r = fn(ctx, entry.mnt_dir, err);
+    (void)endmntent(table);
     return r;
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-/** cli_mounts_each() - calls @fn for the mountpoint of every fuse.ossfs-up in /proc/self/mountinfo */
+/** cli_mounts_each() - calls @fn for the mountpoint of every fuse.ossfs-up in /proc/self/mounts */
 int cli_mounts_each(int (*fn)(void *ctx, const char *mountpoint, struct ou_error *err), void *ctx,
                     struct ou_error *err);
 

@@ -4,49 +4,27 @@
 #include "base/cleanup.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The octal escapes of /proc/self/mountinfo. */
-static void unescape(char *s)
-{
-    char *to = s;
-
-    while (*s) {
-        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
-            *to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-            s += 4;
-        } else {
-            *to++ = *s++;
-        }
-    }
-    *to = '\0';
-}
-
 /* Is a FUSE filesystem mounted on @path already? */
 static bool mounted_on(const char *path)
 {
-    ou_autofree char *real = realpath(path, NULL), *line = NULL;
-    FILE *f = fopen("/proc/self/mountinfo", "re");
+    ou_autofree char *real = realpath(path, NULL);
+    FILE *table = setmntent("/proc/self/mounts", "re");
+    char strings[4 * PATH_MAX];
+    struct mntent entry;
     bool found = false;
-    size_t room = 0;
 
-    while (f && real && !found && getline(&line, &room, f) > 0) {
-        char *save = NULL, *field = strtok_r(line, " ", &save), *point = NULL, *dash;
-
-        for (int i = 0; field && i < 4; i++)
-            point = field = strtok_r(NULL, " ", &save);
-        dash = save ? strstr(save, "- ") : NULL;
-        if (!point || !dash)
-            continue;
-        unescape(point);
-        found = strcmp(point, real) == 0 && strncmp(dash + 2, "fuse", 4) == 0;
-    }
-    if (f)
-        (void)fclose(f);
+    while (table && real && !found && getmntent_r(table, &entry, strings, sizeof(strings)))
+        found = strcmp(entry.mnt_dir, real) == 0 && strncmp(entry.mnt_type, "fuse", 4) == 0;
+    if (table)
+        (void)endmntent(table);
     return found;
 }
 
