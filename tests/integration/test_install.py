@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from ossup_testlib import unmount
 from ossup_testlib.server import KEY_ID, REGION, SECRET
 from ossup_testlib.wait import PATIENCE, wait_until
 
@@ -66,7 +67,7 @@ def test_a_line_of_fstab_mounts_by_the_helper(prefix, build, folder, server, buc
         (path / "f").write_bytes(b"by the helper")
         pid = int(re.search(r"process (\d+)", run(prefix / "bin/ossfs-up", "status", path))[1])
     finally:
-        subprocess.run(["fusermount3", "-u", path], check=True)
+        unmount(path)
     wait_until("the daemon has drained and ended", lambda: not os.path.exists(f"/proc/{pid}"))
     assert bucket.get("f") == b"by the helper"
 
@@ -80,7 +81,7 @@ def test_a_bucket_may_be_called_like_a_command(prefix, build, folder, make_serve
         env=helper_environment(build, folder))
     assert os.path.ismount(path)
     pid = int(re.search(r"process (\d+)", run(prefix / "bin/ossfs-up", "status", path))[1])
-    subprocess.run(["fusermount3", "-u", path], check=True)
+    unmount(path)
     wait_until("the daemon has ended", lambda: not os.path.exists(f"/proc/{pid}"))
 
 

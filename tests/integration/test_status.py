@@ -7,6 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+from ossup_testlib import unmount
 from ossup_testlib.wait import PATIENCE, wait_until
 
 MAN = Path(__file__).resolve().parents[2] / "packaging/man/ossfs-up.1"
@@ -64,7 +65,7 @@ def test_a_daemon_that_was_unmounted_is_shown_while_it_uploads(mount, server, bu
     conf.parent.mkdir()
     conf.write_text(f"[default]\nspool = {mount.spool}\n")
     (mount.path / "f").write_bytes(b"x")
-    subprocess.run(["fusermount3", "-u", mount.path], check=True)
+    unmount(mount.path)
 
     def draining():
         mounts = json.loads(mount.run("status", "--json").stdout)["mounts"]

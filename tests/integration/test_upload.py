@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ossup_testlib import wait_until
+from ossup_testlib import unmount, wait_until
 from ossup_testlib.server import KEY_ID, SECRET
 
 MIB = 1 << 20
@@ -240,7 +240,7 @@ def test_new_mount_takes_over_from_a_draining_daemon(server, bucket, make_mount,
     server.option(bandwidth_up=20 * MIB)
     subprocess.run(["cp", folder / "src", mount.path / "big"], check=True)
     wait_for_parts(server, 1)
-    subprocess.run(["fusermount3", "-u", mount.path], check=True)
+    unmount(mount.path)
     second = make_mount(name="second", spool=mount.spool, log="info").start()
     assert mount.process.wait(30) == 0
     assert sha256(second.path / "big") == digest

@@ -24,6 +24,15 @@ def mount_points(table):
     }
 
 
+def unmount(path):
+    """fusermount3 -u, once nobody is in it: another test may be asking all mounts for their status."""
+    def done():
+        return subprocess.run(["fusermount3", "-u", str(path)], check=False, timeout=PATIENCE,
+                              stderr=subprocess.DEVNULL).returncode == 0
+
+    wait_until(f"{path} is unmounted", done)
+
+
 class MountFailed(AssertionError):
     """The program ended before the mount was there; .output is what it said."""
 
@@ -123,7 +132,7 @@ class Mount:
 
     def umount(self, patience=PATIENCE):
         """umount, and wait till the daemon has drained and ended with status 0."""
-        subprocess.run(["fusermount3", "-u", str(self.path)], check=True, timeout=patience)
+        unmount(self.path)
         status = self.process.wait(patience)
         assert status == 0, f"the daemon ended with {status}, see {self.log_path}"
 
