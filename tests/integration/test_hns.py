@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from ossup_testlib import wait_until
+
 
 @pytest.fixture
 def server(make_server):
@@ -60,13 +62,14 @@ def test_a_tree_is_removed_from_its_leaves_up(mount, bucket, server):
 
 
 def test_a_directory_that_somebody_filled_stays_and_is_told(make_mount, bucket):
-    mount = make_mount(attr_timeout="60s", settle="500ms").start()
+    mount = make_mount(settle="500ms").start()
     mount.allow_errors("delete refused key=d/|not deleted, shown again key=d/")
     os.mkdir(mount.path / "d")
     mount.sync()
     os.rmdir(mount.path / "d")
     bucket.put("d/theirs", b"x")
     mount.sync()
+    wait_until("the directory is back", (mount.path / "d/theirs").exists)
     assert (mount.path / "d/theirs").read_bytes() == b"x"
 
 
