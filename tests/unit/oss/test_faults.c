@@ -142,28 +142,32 @@ static const struct oss_call one_attempt = {.deadline_ms = OSS_ONE_ATTEMPT};
 
 static void every_kind_of_broken_exchange_is_repeated(void **state)
 {
-    static const char *const actions[] = {
-        "\"status\",\"status\":500,\"code\":\"InternalError\"",
-        "\"status\",\"status\":400,\"code\":\"RequestTimeout\"",
-        "\"status\",\"status\":502,\"code\":\"BadGateway\"",
-        "\"cut-before-body\"",
-        "\"cut-after-body\"",
-        "\"cut-after-bytes\",\"bytes\":70000",
-        "\"apply-no-answer\"",
-        "\"wrong-crc\"",
-        "\"corrupt-body\",\"at\":1000",
-        "\"html\"",
-        "\"status\",\"status\":500,\"code\":\"InternalError\",\"drain\":false",
+    /* early: the server says so without waiting for the body, which may not have been read then */
+    static const struct {
+        const char *action;
+        bool early;
+    } cases[] = {
+        {"\"status\",\"status\":500,\"code\":\"InternalError\"", false},
+        {"\"status\",\"status\":400,\"code\":\"RequestTimeout\"", false},
+        {"\"status\",\"status\":502,\"code\":\"BadGateway\"", false},
+        {"\"cut-before-body\"", true},
+        {"\"cut-after-body\"", false},
+        {"\"cut-after-bytes\",\"bytes\":70000", false},
+        {"\"apply-no-answer\"", false},
+        {"\"wrong-crc\"", false},
+        {"\"corrupt-body\",\"at\":1000", false},
+        {"\"html\"", false},
+        {"\"status\",\"status\":500,\"code\":\"InternalError\",\"drain\":false", true},
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct pattern p = {.size = BIG};
 
         server_calm(server);
-        fault("PutObject", 1, "", actions[i]);
+        fault("PutObject", 1, "", cases[i].action);
         ok(put_with(NULL, "k", &p));
-        assert_true(p.begun == 2 || !strcmp(actions[i], "\"cut-before-body\""));
+        assert_true(p.begun == 2 || (cases[i].early && p.begun == 1));
         assert_int_equal(server_count(server, "PutObject"), 2);
         assert_is_whole("k", BIG);
     }
