@@ -272,11 +272,12 @@ def test_interrupted_while_it_waits_for_input(put, folder):
 
 def test_two_at_once(put, server, bucket, folder, make_file):
     path = make_file("f", 5 * PART)
-    server.fault("UploadPart", {"type": "stall", "ms": 2000}, part=3, nth=1)
+    server.fault("UploadPart", {"type": "stall", "until": "cleared"}, part=3)
     first = put.start("-p", "100K", path, "oss://bucket/key")
     parts_there(server, 1)
     assert "another process is at this very upload" in put.refused(
         "-p", "100K", path, "oss://bucket/key")
+    server.clear_faults()
     assert first.wait(PATIENCE) == 0
     first.communicate()
     assert bucket.get("key") == path.read_bytes()
@@ -342,11 +343,11 @@ def test_file_changes_while_it_is_sent(put, server, bucket, folder, make_file, c
     path = make_file("f", 12 * PART)
     bucket.put("key", b"before")
     # Found by the next part that is read; at the latest when part 3 goes on.
-    server.option(latency_ms=20)
-    server.fault("UploadPart", {"type": "stall", "ms": 10000}, part=3)
+    server.fault("UploadPart", {"type": "stall", "until": "cleared"}, part=3)
     process = put.start("-p", "100K", path, "oss://bucket/key")
     parts_there(server, 2)
     change(path)
+    server.clear_faults()
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert out == "" and len(err.splitlines()) == 1

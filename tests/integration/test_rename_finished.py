@@ -13,7 +13,7 @@ OLD = {"f0": b"old 0", "f1": b"old 1", "f2": b"old 2"}
 
 @pytest.fixture
 def cut_short(make_mount, server, bucket):
-    """A mount after the crash; the copy of f0 was not made, and takes a while now."""
+    """A mount after the crash; the copy of f0 was not made, and is held until finished()."""
     for name, data in OLD.items():
         bucket.put(f"from/{name}", data)
     mount = make_mount(settle="0", attr_timeout="0").start()
@@ -32,11 +32,13 @@ def cut_short(make_mount, server, bucket):
     mount.kill9()
     thread.join()
     server.clear_faults()
-    server.fault("CopyObject", {"type": "delay", "ms": 1500}, key="to/f0")
+    server.fault("CopyObject", {"type": "stall", "until": "cleared"}, key="to/f0")
     return mount
 
 
-def finished(mount, bucket):
+def finished(mount, server, bucket):
+    wait_until("f0 is held", lambda: server.fault_state()[0]["acted"])
+    server.clear_faults()
     wait_until("the rename is finished", lambda: bucket.get("to/f0") == OLD["f0"]
                and bucket.get("from/f0") is None)
     mount.sync()
@@ -45,34 +47,34 @@ def finished(mount, bucket):
 def test_it_is_finished(cut_short, server, bucket):
     server.clear_log()
     mount = cut_short.start()
-    finished(mount, bucket)
+    finished(mount, server, bucket)
     wait_until("nothing is left", lambda: bucket.keys() == [f"to/{name}" for name in OLD])
     assert {name: bucket.get(f"to/{name}") for name in OLD} == OLD
     copied = [entry["key"] for entry in server.requests("CopyObject")]
     assert copied == ["to/f0"]  # what had been copied is not copied again
 
 
-def test_what_is_written_under_the_new_name_stays(cut_short, bucket):
+def test_what_is_written_under_the_new_name_stays(cut_short, server, bucket):
     mount = cut_short.start()
     (mount.path / "to/f1").write_bytes(b"newer")
     mount.sync()
-    finished(mount, bucket)
+    finished(mount, server, bucket)
     assert bucket.get("to/f1") == b"newer"
     assert (mount.path / "to/f1").read_bytes() == b"newer"
     assert bucket.get("to/f2") == OLD["f2"]
 
 
-def test_what_is_written_under_the_old_name_stays(cut_short, bucket):
+def test_what_is_written_under_the_old_name_stays(cut_short, server, bucket):
     mount = cut_short.start()
     (mount.path / "from/f1").write_bytes(b"newer")
     mount.sync()
-    finished(mount, bucket)
+    finished(mount, server, bucket)
     assert b"newer" in (bucket.get("from/f1"), bucket.get("to/f1"))
 
 
-def test_what_was_written_elsewhere_meanwhile_stays(cut_short, bucket):
+def test_what_was_written_elsewhere_meanwhile_stays(cut_short, server, bucket):
     bucket.put("to/f1", b"by another machine")
     mount = cut_short.start()
-    finished(mount, bucket)
+    finished(mount, server, bucket)
     assert bucket.get("to/f1") == b"by another machine"
     assert bucket.get("from/f1") == OLD["f1"]

@@ -71,9 +71,13 @@ def test_what_was_made_anew_stays(mount, bucket, make, synced):
     check(mount, bucket, {"d/a": b"new"})
 
 
-def while_it_is_copied(mount, server, action, rename):
+HELD = {"type": "stall", "when": "before-body", "until": "cleared"}
+
+
+def while_it_is_copied(mount, server, rename, **further):
     """The last reader closes while the copy to the old name is under way."""
-    server.fault("CopyObject", action, nth=1)
+    server.faults([{"operation": "CopyObject", "action": action, "nth": 1}
+                   for action in (HELD, further) if action])
     errors = []
 
     def run():
@@ -88,6 +92,7 @@ def while_it_is_copied(mount, server, action, rename):
     thread.start()
     wait_until("the copy is held", lambda: server.fault_state()[0]["acted"])
     file.close()
+    server.clear_faults()
     thread.join()
     return errors
 
@@ -95,7 +100,7 @@ def while_it_is_copied(mount, server, action, rename):
 def test_closed_while_the_new_one_is_copied(mount, server, bucket):
     bucket.put("d/a", b"old")
     bucket.put("x/a", b"new")
-    errors = while_it_is_copied(mount, server, {"type": "stall", "when": "after-apply", "ms": 1500},
+    errors = while_it_is_copied(mount, server,
                                 lambda: os.rename(mount.path / "x/a", mount.path / "d/a"))
     assert errors == []
     check(mount, bucket, {"d/a": b"new", "x/a": None})
@@ -106,7 +111,7 @@ def test_closed_while_a_rename_fails(mount, server, bucket):
     bucket.put("x/a", b"new")
     mount.allow_errors(".*")
     errors = while_it_is_copied(
-        mount, server, {"type": "status", "status": 403, "code": "AccessDenied"},
-        lambda: os.rename(mount.path / "x/a", mount.path / "d/a"))
+        mount, server, lambda: os.rename(mount.path / "x/a", mount.path / "d/a"),
+        type="status", status=403, code="AccessDenied")
     assert errors == [errno.EACCES]
     check(mount, bucket, {"d/a": None, "x/a": b"new"})

@@ -31,6 +31,7 @@ struct srv_faults {
     struct rule *first;
     struct rule **end;
     uint64_t next_id;
+    uint64_t clearing;
     uint64_t random;
 };
 
@@ -76,6 +77,13 @@ void srv_faults_clear(struct srv_faults *f)
     free_rules(f->first);
     f->first = NULL;
     f->end = &f->first;
+    f->clearing++;
+}
+
+uint64_t srv_faults_clearing(struct srv_faults *f)
+{
+    srv_lock_scope(&f->lock);
+    return f->clearing;
 }
 
 /* --- reading rules --- */
@@ -279,13 +287,16 @@ static void plan_status(json_object *a, struct srv_plan *plan)
     }
 }
 
-static void plan_stall(json_object *a, struct srv_plan *plan)
+static void plan_stall_locked(const struct srv_faults *f, json_object *a, struct srv_plan *plan)
 {
     const char *when = srv_json_text(a, "when");
+    const char *until = srv_json_text(a, "until");
 
     plan->stall = true;
     plan->stall_ms = number(a, "ms");
     plan->stall_bytes = number(a, "bytes");
+    plan->until_cleared = until != NULL && srv_streq(until, "cleared");
+    plan->clearing = f->clearing;
     plan->stall_when = SRV_AFTER_BODY;
     if (srv_json_member(a, "bytes") != NULL)
         plan->stall_when = SRV_AT_BYTES;
@@ -325,7 +336,7 @@ static void plan_expired(struct srv_plan *plan)
     plan->message = srv_xstrdup("The security token you provided has expired.");
 }
 
-static void merge(json_object *a, struct srv_plan *plan)
+static void merge_locked(const struct srv_faults *f, json_object *a, struct srv_plan *plan)
 {
     const char *type = srv_json_text(a, "type");
 
@@ -342,7 +353,7 @@ static void merge(json_object *a, struct srv_plan *plan)
     } else if (srv_streq(type, "delay")) {
         plan->delay_ms += number(a, "ms");
     } else if (srv_streq(type, "stall")) {
-        plan_stall(a, plan);
+        plan_stall_locked(f, a, plan);
     } else if (srv_streq(type, "slow")) {
         plan->slow_bytes_per_s = number(a, "bytes_per_s");
         plan->qos_delay_ms = (uint64_t)srv_json_int(a, "qos_delay_ms", 1000);
@@ -389,7 +400,7 @@ void srv_faults_match(struct srv_faults *f, const char *operation, const char *k
             continue;
         (void)snprintf(plan->ids + len, sizeof(plan->ids) - len, "%s%s", len > 0 ? "," : "",
                        rule->id);
-        merge(rule->action, plan);
+        merge_locked(f, rule->action, plan);
     }
 }
 

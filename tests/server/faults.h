@@ -54,6 +54,7 @@ struct srv_plan {
     uint64_t cut_bytes;
     uint64_t stall_ms; /* 0: until the client goes */
     uint64_t stall_bytes;
+    uint64_t clearing; /* with .until_cleared: srv_faults_clearing() when the rule acted */
     enum srv_when stall_when;
 
     enum srv_mangle mangle;
@@ -67,6 +68,7 @@ struct srv_plan {
 
     bool no_drain;         /* with .status: answer before the body was read */
     bool stall;            /* hold still at .stall_when */
+    bool until_cleared;    /* the stall ends when the rules are cleared */
     bool skip_apply;       /* with a mangled reply: do not do what was asked */
     bool wrong_crc;        /* in the answer */
     bool wrong_etag;       /* in the answer */
@@ -90,6 +92,7 @@ void srv_faults_free(struct srv_faults *f);
 int srv_faults_add(struct srv_faults *f, const char *json, struct srv_buf *reply);
 void srv_faults_list(struct srv_faults *f, struct srv_buf *reply); /* rules with their counts */
 void srv_faults_clear(struct srv_faults *f);
+uint64_t srv_faults_clearing(struct srv_faults *f); /* how often the rules were cleared */
 
 /* @key: NULL if the request has none; @part: 0 if it has none */
 void srv_faults_match(struct srv_faults *f, const char *operation, const char *key, uint64_t part,

@@ -18,6 +18,7 @@
 
 #define NS_PER_MS         UINT64_C(1000000)
 #define STALL_FOREVER_NS  (UINT64_C(3600) * 1000 * NS_PER_MS)
+#define STALL_POLL_NS     (5 * NS_PER_MS)
 #define TRAFFIC_LIMIT_MIN 819200u /* bits/s */
 #define TRAFFIC_LIMIT_MAX 838860800u
 #define TEXT_BODY_MAX     ((size_t)64 << 20) /* the control path puts objects; see body_limit() */
@@ -250,9 +251,19 @@ bool srv_request_sleep(struct srv_request *r, uint64_t ns)
     return srv_sleep_ns(ns, r->fd, &r->srv->stopping);
 }
 
+static bool stall_until_cleared(struct srv_request *r)
+{
+    while (srv_faults_clearing(r->srv->faults) == r->plan.clearing)
+        if (!srv_request_sleep(r, STALL_POLL_NS))
+            return false;
+    return true;
+}
+
 bool srv_request_stall(struct srv_request *r)
 {
     r->plan.stall = false;
+    if (r->plan.until_cleared)
+        return stall_until_cleared(r);
     if (r->plan.stall_ms == 0) {
         (void)srv_request_sleep(r, STALL_FOREVER_NS);
         return false;

@@ -18,6 +18,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import urllib.parse
@@ -583,6 +584,22 @@ class Faults(Case):
         while not self.server.log(fault=rule) and time.monotonic() < deadline:
             time.sleep(0.01)
         self.assertEqual([e['aborted'] for e in self.server.log(fault=rule)], [True])
+
+    def test_a_stall_ends_when_the_rules_are_cleared(self):
+        self.put('held', b'x' * 100000)
+        for place in ({'when': 'before-body'}, {'when': 'after-apply'}, {'bytes': 1000}):
+            rule = self.fault('GetObject', {'type': 'stall', 'until': 'cleared', **place})
+            replies = []
+            thread = threading.Thread(target=lambda: replies.append(self.client.call('GET', 'held')))
+            thread.start()
+            deadline = time.monotonic() + 20
+            while not json.loads(self.server.control('GET', 'faults')[1])[0]['acted'] and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.fault('PutObject', {'type': 'stall', 'until': 'cleared'})  # another rule lets nothing go
+            self.assertEqual((replies, self.server.log(fault=rule)), ([], []))
+            self.server.control('DELETE', 'faults')
+            thread.join()
+            self.assertEqual((replies[0].status, replies[0].body), (200, b'x' * 100000))
 
     def test_rules_merge_and_count(self):
         self.put('merge')
