@@ -69,32 +69,11 @@ static int child_key(struct fs *fs, const struct fs_inode *parent, const char *n
     return fs_child_key(&fs->tree, parent, name, is_dir, key, err);
 }
 
-static char *flight_name(char kind, const char *key)
+char *fs_fetch_flight(enum fs_fetch what, const char *key)
 {
     char *name = NULL;
 
-    return asprintf(&name, "%c %s", kind, key) < 0 ? NULL : name;
-}
-
-char *fs_fetch_head_flight(const char *key)
-{
-    return flight_name('H', key);
-}
-
-static int begin(struct fs *fs, char kind, const char *key, const struct fs_call *call,
-                 char **flight, struct ou_error *err)
-{
-    *flight = flight_name(kind, key);
-    if (!*flight)
-        return ou_error_set(err, ENOMEM, "%s", key);
-    ou_lock_scope(&fs->lock);
-    return fs_flight_begin(&fs->flights, &fs->lock, *flight, call->deadline_ms, call->cancel, err);
-}
-
-static void land(struct fs *fs, const char *flight)
-{
-    ou_lock_scope(&fs->lock);
-    fs_flight_land(&fs->flights, flight);
+    return asprintf(&name, "%c %s", (char)what, key) < 0 ? NULL : name;
 }
 
 /* What is learnt from a LIST gets into @dir's listing, unless @dir has another key by now. */
@@ -174,16 +153,20 @@ static int name_without_list(struct fs *fs, struct fs_inode *parent, const char 
     return 0;
 }
 
-static int name_flight(struct fs *fs, struct fs_inode *parent, const char *name, const char *key,
-                       const struct fs_call *call, struct ou_error *err)
+int fs_fetch_name(struct fs *fs, struct fs_inode *parent, const char *name,
+                  const struct fs_call *call, struct ou_error *err)
 {
     ou_auto(oss_list_page_fini) struct oss_list_page page = {.entries = NULL};
-    ou_autofree char *dir = NULL;
+    ou_autofree char *key = NULL, *dir = NULL;
     uint64_t begun_ms = ou_now_ms();
     struct fs_segment *segment;
-    bool hide = fs_hide_needed(fs, key);
-    int r = list(fs, call, key, "/", NULL, NULL, NAME_PAGE_KEYS, &page, err);
+    bool hide;
+    int r = child_key(fs, parent, name, false, &key, err);
 
+    if (r < 0)
+        return r;
+    hide = fs_hide_needed(fs, key);
+    r = list(fs, call, key, "/", NULL, NULL, NAME_PAGE_KEYS, &page, err);
     if (r == -EACCES)
         return name_without_list(fs, parent, name, key, call, err);
     if (r < 0)
@@ -193,21 +176,6 @@ static int name_flight(struct fs *fs, struct fs_inode *parent, const char *name,
         return ou_error_set(err, ENOMEM, "%s", key);
     segment = fs_segment_new(&page, dir, NULL, name, begun_ms, fs_trust_until(fs), err);
     return segment ? install(fs, parent, dir, hide, segment, call, err) : -ENOMEM;
-}
-
-int fs_fetch_name(struct fs *fs, struct fs_inode *parent, const char *name,
-                  const struct fs_call *call, struct ou_error *err)
-{
-    ou_autofree char *key = NULL, *flight = NULL;
-    int r = child_key(fs, parent, name, false, &key, err);
-
-    if (r == 0)
-        r = begin(fs, 'N', key, call, &flight, err);
-    if (r <= 0)
-        return r;
-    r = name_flight(fs, parent, name, key, call, err);
-    land(fs, flight);
-    return r;
 }
 
 int fs_fetch_below(struct fs *fs, struct fs_inode *parent, const char *name,
@@ -326,16 +294,7 @@ int fs_fetch_page(struct fs *fs, struct fs_inode *dir, const char *after, const 
 int fs_fetch_start(struct fs *fs, struct fs_inode *dir, const struct fs_call *call,
                    struct ou_error *err)
 {
-    ou_autofree char *key = NULL, *flight = NULL;
-    int r = inode_key(fs, dir, &key, err);
-
-    if (r == 0)
-        r = begin(fs, 'P', key, call, &flight, err);
-    if (r <= 0)
-        return r;
-    r = fs_fetch_page(fs, dir, NULL, NULL, call, NULL, NULL, err);
-    land(fs, flight);
-    return r;
+    return fs_fetch_page(fs, dir, NULL, NULL, call, NULL, NULL, err);
 }
 
 /* -- HEAD -- */
@@ -358,9 +317,8 @@ static int head(struct fs *fs, const char *key, const struct fs_call *call,
     return r;
 }
 
-static int head_flight(struct fs *fs, struct fs_inode *parent, const char *name, const char *key,
-                       const struct fs_version *seen, const struct fs_call *call,
-                       struct ou_error *err)
+int fs_fetch_head(struct fs *fs, struct fs_inode *parent, const char *name, const char *key,
+                  const struct fs_version *seen, const struct fs_call *call, struct ou_error *err)
 {
     ou_auto(oss_object_fini) struct oss_object object = {.size = 0};
     ou_auto(spool_attr_fini) struct spool_attr attr = {.mode = 0};
@@ -384,38 +342,18 @@ static int head_flight(struct fs *fs, struct fs_inode *parent, const char *name,
     return e < 0 ? e : 1;
 }
 
-int fs_fetch_head_flying(struct fs *fs, struct fs_inode *parent, const char *name, const char *key,
-                         const struct fs_version *seen, const char *flight,
-                         const struct fs_call *call, struct ou_error *err)
-{
-    int r = head_flight(fs, parent, name, key, seen, call, err);
-
-    land(fs, flight);
-    return r;
-}
-
-int fs_fetch_head(struct fs *fs, struct fs_inode *parent, const char *name, const char *key,
-                  const struct fs_version *seen, const struct fs_call *call, struct ou_error *err)
-{
-    ou_autofree char *flight = NULL;
-    int r = begin(fs, 'H', key, call, &flight, err);
-
-    if (r < 0)
-        return r;
-    if (r == 0)
-        return 2;
-    return fs_fetch_head_flying(fs, parent, name, key, seen, flight, call, err);
-}
-
-static int marker_flight(struct fs *fs, struct fs_inode *dir, const char *key,
-                         const struct fs_call *call, struct ou_error *err)
+int fs_fetch_marker(struct fs *fs, struct fs_inode *dir, const struct fs_call *call,
+                    struct ou_error *err)
 {
     ou_auto(oss_object_fini) struct oss_object object = {.size = 0};
     ou_auto(spool_attr_fini) struct spool_attr attr = {.mode = 0};
+    ou_autofree char *key = NULL;
     uint64_t begun_ms = ou_now_ms();
-    int r = head(fs, key, call, &object, &attr, err), e;
     struct fs_version version;
+    int r = inode_key(fs, dir, &key, err), e;
 
+    if (r == 0)
+        r = head(fs, key, call, &object, &attr, err);
     if (r < 0)
         return r;
     version = fs_version_of_object(&object);
@@ -431,19 +369,4 @@ static int marker_flight(struct fs *fs, struct fs_inode *dir, const char *key,
     fs_apply_record_locked(fs, dir, fs_attrs_get(&fs->tree.attrs, key), fs_trust_until(fs),
                            begun_ms);
     return 0;
-}
-
-int fs_fetch_marker(struct fs *fs, struct fs_inode *dir, const struct fs_call *call,
-                    struct ou_error *err)
-{
-    ou_autofree char *key = NULL, *flight = NULL;
-    int r = inode_key(fs, dir, &key, err);
-
-    if (r == 0)
-        r = begin(fs, 'H', key, call, &flight, err);
-    if (r <= 0)
-        return r;
-    r = marker_flight(fs, dir, key, call, err);
-    land(fs, flight);
-    return r;
 }

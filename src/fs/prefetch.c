@@ -149,10 +149,11 @@ static void fly(struct fs_task *task)
         mine = fs_flight_take_off(&fs->flights, a->flight);
     }
     if (mine)
-        (void)fs_fetch_head_flying(fs, a->parent, a->name, a->key, &a->seen, a->flight, &call,
-                                   &err);
+        (void)fs_fetch_head(fs, a->parent, a->name, a->key, &a->seen, &call, &err);
     {
         ou_lock_scope(&fs->lock);
+        if (mine)
+            fs_flight_land(&fs->flights, a->flight);
         fs->heads_ahead--;
         fs_inode_unuse(&fs->tree, a->parent);
     }
@@ -189,7 +190,7 @@ static void send_ahead_locked(struct fs *fs, struct fs_inode *parent, const stru
     a->key = key;
     a->seen = entry->version;
     memcpy(a->name, entry->position, len + 1);
-    a->flight = fs_fetch_head_flight(key);
+    a->flight = fs_fetch_flight(FS_FETCH_HEAD, key);
     if (!a->flight || !fs_flight_queue(&fs->flights, a->flight)) {
         ahead_free(a);
         return;
