@@ -83,6 +83,8 @@ int fs_open(struct fs *fs, uint64_t id, int flags, const struct fs_call *call,
         r = fs_refresh(fs, inode, call, err);
     if (r == 0)
         r = stage_for(fs, inode, flags, call, &file, err);
+    if (r == -ENOENT) /* the kernel looks the name up again, and for O_CREAT makes the file */
+        r = ou_error_set(err, ESTALE, "open");
     if (r != 0)
         goto undo;
 

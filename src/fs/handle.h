@@ -30,7 +30,7 @@ struct fs_handle {
  * fs_open() - @flags as open(2)
  * @keep_pages: what the kernel has cached of it is still right
  *
- * Return: 0, FS_MUST_WAIT, -EISDIR, -ELOOP, -ENOENT, -ESTALE...
+ * Return: 0, FS_MUST_WAIT, -EISDIR, -ELOOP, -ESTALE (gone since it was looked up)...
  */
 int fs_open(struct fs *fs, uint64_t id, int flags, const struct fs_call *call,
             struct fs_handle **handle, bool *keep_pages, struct ou_error *err);

@@ -6,8 +6,11 @@ import mmap
 import os
 import random
 import stat
+import threading
 
 import pytest
+
+from ossup_testlib import wait_until
 
 MIB = 1 << 20
 
@@ -44,6 +47,20 @@ def test_attributes_after_a_kill_are_those_of_the_bucket(mount):
         mount.kill9()
         mount.start()
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_file_that_vanishes_while_it_is_opened_is_made(mount, server, bucket):
+    """Another client deletes it after the kernel has looked it up."""
+    bucket.put("f", b"x" * 5000)
+    server.fault("ListObjectsV2", {"type": "stall", "until": "cleared"}, nth=2)
+    thread = threading.Thread(target=(mount.path / "f").write_bytes, args=(b"new",))
+    thread.start()
+    wait_until("the open asks whether it is still there", lambda: server.fault_state()[0]["acted"])
+    bucket.delete("f")
+    server.clear_faults()
+    thread.join()
+    mount.sync()
+    assert bucket.get("f") == b"new"
 
 
 def test_empty_file(mount, bucket):
