@@ -1,5 +1,6 @@
 /*
- * What reader.c, reader_direct.c and reader_pool.c share: readers, blocks and the pool's lock.
+ * What reader.c, reader_blocks.c, reader_direct.c and reader_pool.c share: readers, blocks and
+ * the pool's lock.
  *
  * A block is a range of one object in memory, or on its way there. Its life:
  *
@@ -31,6 +32,7 @@
 /* A budget that does not hold such a block is spent on none. */
 #define XFER_READER_BLOCK_LEAST (UINT64_C(128) << 10)
 #define XFER_READER_FETCHERS    8u
+#define XFER_READER_SPARES      2u
 
 enum xfer_block_state { XFER_BLOCK_QUEUED, XFER_BLOCK_FETCHING, XFER_BLOCK_STOPPED };
 
@@ -74,6 +76,12 @@ struct xfer_reader {
     struct ou_error stale; /* errnum ESTALE: for good */
 };
 
+/* Memory of a freed block, for the next one of its size. */
+struct xfer_spare {
+    char *data;
+    uint64_t size;
+};
+
 struct xfer_reader_pool {
     /* constant */
     struct oss_client *client;
@@ -86,7 +94,11 @@ struct xfer_reader_pool {
     struct ou_mutex lock;
     pthread_cond_t work; /* the queue is not empty, or stopping */
     struct {
-        uint64_t used;    /* bytes of all blocks, <= memory */
+        uint64_t used;     /* bytes of all blocks; .used + .spare <= memory */
+        uint64_t spare;    /* bytes of all .spares */
+        uint64_t spare_ms; /* when memory was last taken or given back */
+        struct xfer_spare spares[XFER_READER_SPARES]; /* the oldest first */
+        unsigned spare_count;
         unsigned holders; /* readers that have a block */
         bool stopping;
         struct xfer_block_list queue;
@@ -136,8 +148,14 @@ void xfer_block_settle_locked(struct xfer_block *block);
 void xfer_block_abandon_locked(struct xfer_block *block);
 /** xfer_block_free_locked() - it is not FETCHING and has no waiters. */
 void xfer_block_free_locked(struct xfer_block *block);
-/** xfer_pool_sweep_locked() - free blocks of readers that were idle for @idle_ms at @now_ms. */
+/**
+ * xfer_pool_sweep_locked() - free blocks of readers that were idle for @idle_ms at @now_ms
+ *
+ * And spare memory, if at @now_ms none was taken or given back for XFER_READER_QUIET_MS.
+ */
 void xfer_pool_sweep_locked(struct xfer_reader_pool *pool, uint64_t now_ms, uint64_t idle_ms);
+/** xfer_memory_drop_locked() - spare memory goes back to the system. */
+void xfer_memory_drop_locked(struct xfer_reader_pool *pool);
 /** xfer_reader_fail_locked() - the object is not what it was: @err holds for all reads to come. */
 void xfer_reader_fail_locked(struct xfer_reader *reader, const struct ou_error *err);
 /** xfer_reader_unref_locked() - the last one frees it. */

@@ -1,18 +1,4 @@
-/*
- * The pool: threads that fetch blocks, and the budget the blocks live in.
- *
- * Memory is reserved before it is mapped, and given back when a block is freed:
- *   - all of it was handed out,
- *   - its stream is well past it,
- *   - its reader was idle (for a minute; for 5 s, when another reader needs room),
- *   - its reader is freed.
- * Read-ahead never takes the last quarter, so that a reader that waits finds room.
- * Who finds none reads on its own thread into its own buffer (reader.c): progress
- * does not depend on the budget.
- *
- * Blocks are mapped and not malloc'ed: what is given back goes to the system at
- * once, and the part of a block that never arrives costs no memory.
- */
+/* The pool: threads that fetch blocks. */
 #include "transfer/reader_internal.h"
 
 #include "base/clock.h"
@@ -24,143 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-
-#define ALMOST_THERE                                                                               \
-    (UINT64_C(1) << 20) /* so little is fetched to its end, for the connection's sake */
 
 #define KEPT_CHUNK (UINT64_C(512) << 10) /* of a block from the cache are handed out at a time */
-
-/* -- blocks -- */
-
-static struct xfer_block *block_new(struct xfer_reader *reader, uint64_t start, uint64_t size)
-{
-    struct xfer_block *b = malloc(sizeof(*b));
-
-    if (!b)
-        return NULL;
-    *b = (struct xfer_block){.reader = reader,
-                             .start = start,
-                             .size = size,
-                             .state = XFER_BLOCK_QUEUED,
-                             .wake_at = UINT64_MAX};
-    b->data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (b->data == MAP_FAILED) {
-        free(b);
-        return NULL;
-    }
-    return b;
-}
-
-static void insert_sorted(struct xfer_reader *reader, struct xfer_block *b)
-{
-    struct xfer_block *after;
-
-    TAILQ_FOREACH_REVERSE(after, &reader->blocks, xfer_block_list, in_reader)
-    if (after->start <= b->start) {
-        TAILQ_INSERT_AFTER(&reader->blocks, after, b, in_reader);
-        return;
-    }
-    TAILQ_INSERT_HEAD(&reader->blocks, b, in_reader);
-}
-
-void xfer_block_free_locked(struct xfer_block *b)
-{
-    struct xfer_reader *reader = b->reader;
-    struct xfer_reader_pool *pool = reader->pool;
-
-    ou_mutex_assert_held(&pool->lock);
-    assert(b->state != XFER_BLOCK_FETCHING && b->waiters == 0);
-    if (b->state == XFER_BLOCK_QUEUED)
-        TAILQ_REMOVE(&pool->locked.queue, b, in_queue);
-    TAILQ_REMOVE(&reader->blocks, b, in_reader);
-    if (TAILQ_EMPTY(&reader->blocks))
-        pool->locked.holders--;
-    pool->locked.used -= b->size;
-    (void)munmap(b->data, b->size);
-    free(b);
-}
-
-void xfer_block_settle_locked(struct xfer_block *b)
-{
-    bool handed_out = b->handed >= b->filled && b->handed_to == b->start + b->filled;
-
-    if (b->state == XFER_BLOCK_STOPPED && b->waiters == 0 &&
-        (b->reader->closed || b->filled == 0 || handed_out))
-        xfer_block_free_locked(b);
-}
-
-void xfer_block_abandon_locked(struct xfer_block *b)
-{
-    if (b->waiters > 0)
-        return;
-    if (b->state == XFER_BLOCK_QUEUED)
-        xfer_block_free_locked(b);
-    else if (b->state == XFER_BLOCK_FETCHING && b->size - b->filled > ALMOST_THERE)
-        b->canceled = true;
-}
-
-void xfer_pool_first_locked(struct xfer_block *b)
-{
-    struct xfer_block_list *queue = &b->reader->pool->locked.queue;
-    struct xfer_block *other;
-
-    if (b->state != XFER_BLOCK_QUEUED)
-        return;
-    TAILQ_REMOVE(queue, b, in_queue);
-    TAILQ_FOREACH(other, queue, in_queue)
-    if (other->waiters == 0) {
-        TAILQ_INSERT_BEFORE(other, b, in_queue);
-        return;
-    }
-    TAILQ_INSERT_TAIL(queue, b, in_queue);
-}
-
-bool xfer_pool_want_locked(struct xfer_reader *reader, unsigned stream, uint64_t start,
-                           uint64_t size, bool wanted)
-{
-    struct xfer_reader_pool *pool = reader->pool;
-    uint64_t limit = wanted ? pool->memory : pool->memory / 4 * 3;
-    struct xfer_block *b;
-
-    ou_mutex_assert_held(&pool->lock);
-    if (wanted && size <= limit && pool->locked.used > limit - size)
-        xfer_pool_sweep_locked(pool, ou_now_ms(), XFER_READER_QUIET_MS);
-    if (size > limit || pool->locked.used > limit - size)
-        return false;
-    b = block_new(reader, start, size);
-    if (!b)
-        return false;
-    b->stream = stream;
-    pool->locked.used += size;
-    if (TAILQ_EMPTY(&reader->blocks))
-        pool->locked.holders++;
-    insert_sorted(reader, b);
-    TAILQ_INSERT_TAIL(&pool->locked.queue, b, in_queue);
-    pthread_cond_signal(&pool->work);
-    return true;
-}
-
-void xfer_pool_sweep_locked(struct xfer_reader_pool *pool, uint64_t now_ms, uint64_t idle_ms)
-{
-    struct xfer_reader *reader;
-
-    ou_mutex_assert_held(&pool->lock);
-    TAILQ_FOREACH(reader, &pool->locked.readers, in_pool)
-    {
-        struct xfer_block *b = TAILQ_FIRST(&reader->blocks);
-
-        if (now_ms < reader->last_read_ms + idle_ms)
-            continue;
-        while (b) {
-            struct xfer_block *next = TAILQ_NEXT(b, in_reader);
-
-            if (b->waiters == 0 && b->state != XFER_BLOCK_FETCHING)
-                xfer_block_free_locked(b);
-            b = next;
-        }
-    }
-}
 
 /* -- fetching -- */
 
@@ -306,13 +157,16 @@ static void fetch_locked(struct xfer_reader_pool *pool, struct xfer_block *b)
     fetch_ended_locked(b, r, &err);
 }
 
-/* Sleeps till there is work; while blocks lie about, wakes to sweep. */
+/* Sleeps till there is work; while blocks lie about, or memory of theirs, wakes to sweep. */
 static void wait_for_work_locked(struct xfer_reader_pool *pool)
 {
-    uint64_t now = ou_now_ms();
+    uint64_t until = 0;
 
-    if (ou_cond_wait_until(&pool->work, &pool->lock,
-                           pool->locked.used > 0 ? now + XFER_READER_IDLE_MS : 0) != 0)
+    if (pool->locked.spare > 0)
+        until = ou_now_ms() + XFER_READER_QUIET_MS;
+    else if (pool->locked.used > 0)
+        until = ou_now_ms() + XFER_READER_IDLE_MS;
+    if (ou_cond_wait_until(&pool->work, &pool->lock, until) != 0)
         xfer_pool_sweep_locked(pool, ou_now_ms(), XFER_READER_IDLE_MS);
 }
 
@@ -382,7 +236,10 @@ void xfer_reader_pool_free(struct xfer_reader_pool *pool)
     ou_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < pool->fetcher_count; i++)
         (void)pthread_join(pool->fetchers[i], NULL);
+    ou_mutex_lock(&pool->lock);
     assert(pool->locked.used == 0);
+    xfer_memory_drop_locked(pool);
+    ou_mutex_unlock(&pool->lock);
     free(pool->fetchers);
     (void)pthread_cond_destroy(&pool->work);
     ou_mutex_fini(&pool->lock);

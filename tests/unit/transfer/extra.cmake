@@ -1,6 +1,7 @@
 set(test_reader_WRAP oss_get_object)
 set(test_reader_faults_WRAP oss_get_object)
 set(test_reader_cache_WRAP oss_get_object)
+set(test_reader_memory_WRAP oss_get_object mmap64 munmap)
 
 # fake_bucket.h stands for all that the engine asks of src/oss.
 set(FAKE_BUCKET_WRAP oss_put_object oss_copy_object oss_head_object oss_initiate_upload
