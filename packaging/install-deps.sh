@@ -1,19 +1,21 @@
 #!/bin/sh
-# Install what building (and, with "test", testing) needs, if it is missing. Debian 12.
+# Install what is missing for building the program, the local OSS server too, or the tests too. Debian 12.
 #
-# usage: packaging/install-deps.sh build|test
+# usage: packaging/install-deps.sh build|server|test
 set -eu
 
 build="cmake ninja-build gcc libc6-dev pkg-config fuse3 libfuse3-dev libcurl4-openssl-dev libssl-dev
-    libxml2-dev libjson-c-dev liblzma-dev libmicrohttpd-dev libcmocka-dev"
-test="g++ clang clang-format clang-tidy python3 python3-pytest rsync git sqlite3 attr mandoc cppcheck
-    shellcheck codespell libclang-rt-dev procps xxd curl openssl vim-tiny tar"
+    libxml2-dev libjson-c-dev liblzma-dev"
+server="$build libmicrohttpd-dev"
+test="$server libcmocka-dev g++ clang clang-format clang-tidy libclang-rt-dev cppcheck shellcheck codespell
+    mandoc python3 python3-pytest rsync git sqlite3 attr procps xxd curl openssl vim-tiny tar"
 
 case ${1:-build} in
 build) wanted=$build ;;
-test) wanted="$build $test" ;;
+server) wanted=$server ;;
+test) wanted=$test ;;
 *)
-    echo "usage: $0 build|test" >&2
+    echo "usage: $0 build|server|test" >&2
     exit 2
     ;;
 esac

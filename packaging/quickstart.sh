@@ -31,7 +31,7 @@ die() {
 }
 
 say "1. what building needs"
-"$here/packaging/install-deps.sh" build
+"$here/packaging/install-deps.sh" server
 [ -e /dev/fuse ] || die "/dev/fuse is missing; as root: modprobe fuse"
 [ -w /dev/fuse ] || die "/dev/fuse is not for you; as root: chmod 666 /dev/fuse, or run this as root"
 [ "$(id -u)" -eq 0 ] || [ -u "$(command -v fusermount3)" ] ||
@@ -39,7 +39,7 @@ say "1. what building needs"
 
 say "2. build"
 mkdir -p "$build"
-cmake -S "$here" -B "$build" -G Ninja -D CMAKE_BUILD_TYPE=RelWithDebInfo >"$log" 2>&1 ||
+cmake -S "$here" -B "$build" -G Ninja -D OSSUP_SERVER=ON >"$log" 2>&1 ||
     { cat "$log"; die "the configuration failed"; }
 cmake --build "$build" --target ossfs-up oss-local-server >>"$log" 2>&1 ||
     { tail -n 40 "$log"; die "the build failed"; }
@@ -59,8 +59,9 @@ else
     if [ -n "${OSS_ACCESS_KEY_ID:-}" ]; then
         echo "(your keys are not used: OSS_ENDPOINT, OSS_BUCKET and a secret do not stand beside them)"
     fi
-    if [ -f "$dir/server.pid" ] && kill -0 "$(cat "$dir/server.pid")" 2>/dev/null; then
-        kill "$(cat "$dir/server.pid")"
+    last=$(cat "$dir/server.pid" 2>/dev/null || echo none)
+    if grep -q oss-local-server "/proc/$last/cmdline" 2>/dev/null; then
+        kill "$last"
     fi
     bucket=quickstart
     place=hello

@@ -31,7 +31,8 @@ configure_and_build() { # name, cmake arguments...
     mkdir -p "$build/$name"
     rm -f "$build/$name-built"
     {
-        nice -n "$niceness" cmake -S "$here" -B "$build/$name" -G Ninja -D OSSUP_WERROR=ON "$@" &&
+        nice -n "$niceness" cmake -S "$here" -B "$build/$name" -G Ninja -D OSSUP_TESTS=ON \
+            -D OSSUP_WERROR=ON "$@" &&
             nice -n "$niceness" cmake --build "$build/$name" -j "$processors" &&
             touch "$build/$name-built"
     } >"$build/$name-build.log" 2>&1 || true

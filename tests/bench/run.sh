@@ -19,7 +19,7 @@ build=${OSSUP_BUILD:-$here/build}/bench
 if ! { command -v s3fs && command -v rclone; } >/dev/null; then
     apt-get install -y -q --no-install-recommends s3fs rclone
 fi
-cmake -S "$here" -B "$build" -G Ninja -D CMAKE_BUILD_TYPE=Release >/dev/null
+cmake -S "$here" -B "$build" -G Ninja -D CMAKE_BUILD_TYPE=Release -D OSSUP_SERVER=ON >/dev/null
 cmake --build "$build" --target ossfs-up oss-local-server >/dev/null
 
 [ $# -gt 0 ] || set -- upload peers
