@@ -44,9 +44,11 @@ cmake -S "$here" -B "$build" -G Ninja -D OSSUP_SERVER=ON >"$log" 2>&1 ||
 cmake --build "$build" --target ossfs-up oss-local-server >>"$log" 2>&1 ||
     { tail -n 40 "$log"; die "the build failed"; }
 mkdir -p "$dir" "$mnt"
-if grep -q " $mnt fuse.ossfs-up " /proc/self/mounts; then
-    fusermount3 -u -z "$mnt" # of the last time, or what a killed daemon left
-fi
+for mounted in "$mnt" "$dir/elsewhere"; do
+    if grep -q " $mounted fuse.ossfs-up " /proc/self/mounts; then
+        fusermount3 -u -z "$mounted" # of the last time, or what a killed daemon left
+    fi
+done
 
 if [ -n "${OSS_ACCESS_KEY_ID:-}" ] && [ -n "${OSS_ENDPOINT:-}" ] && [ -n "${OSS_BUCKET:-}" ] &&
     [ -n "${OSS_ACCESS_KEY_SECRET:-}" ]; then
@@ -102,12 +104,17 @@ run "$ossup" status "$mnt"
 
 say "7. read back"
 run cmp "$dir/sample.bin" "$mnt/$place/sample.bin"
-run ls -l "$mnt/$place"
 
 if [ -n "$server" ]; then
-    say "8. what the bucket was asked, by operation"
+    say "what the bucket was asked so far, by operation"
     sed -n 's/.*"operation":"\([A-Za-z0-9]*\)".*/\1/p' "$dir/requests.log" | sort | uniq -c
 fi
+
+say "8. what lies in the bucket, as another machine sees it"
+mkdir -p "$dir/elsewhere"
+run "$ossup" "$bucket" "$dir/elsewhere" -o "ro,spool=$dir/spool-elsewhere"
+run ls -l "$dir/elsewhere/$place"
+run fusermount3 -u "$dir/elsewhere"
 
 say "mounted: $mnt"
 cat <<END
