@@ -3,8 +3,11 @@
 import os
 import random
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from ossup_testlib import wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
 LOOKUPS = ("HeadObject", "ListObjects", "ListObjectsV2", "GetObjectMeta")
@@ -151,7 +154,7 @@ def test_cp_within_the_mount(mount, server, bucket):
 
 
 def test_attributes_of_an_uploaded_object(make_mount, server, bucket):
-    mount = make_mount(settle="500ms", **TRUST).start()
+    mount = make_mount(settle="1h", **TRUST).start()
     path = mount.path / "file"
     path.write_bytes(b"text")
     mount.remount()
@@ -210,6 +213,20 @@ def fill(bucket, count, size=1):
         bucket.put(f"dir/{number:05}", b"x" * size, {"x-oss-meta-mode": "33200"})
 
 
+def at_least_16_heads_at_once(server, program):
+    """HEADs are answered until the program is well on its way, and then when there are 16 of them."""
+    server.fault("HeadObject", {"type": "stall", "until": "cleared"}, **{"from": 50})
+    server.clear_log()
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(program)
+        wait_until("16 HEADs at once", lambda: server.fault_state()[0]["acted"] >= 16)
+        server.clear_faults()
+        done.result()
+    heads = server.requests("HeadObject")
+    assert max(entry["in_flight"] for entry in heads) >= 16
+    return heads
+
+
 SYMLINK_MAX = 4095  # a larger object is no symlink, whatever its metadata say
 
 
@@ -235,17 +252,13 @@ def test_rm_of_many_small_files(make_mount, server, bucket):
     count = 600
     fill(bucket, count)
     mount = make_mount(settle="1h", connections="32", **TRUST).start()
-    server.option(latency_ms=30)
-    server.clear_log()
-    run("rm", "-r", mount.path / "dir")
+    heads = at_least_16_heads_at_once(server, lambda: run("rm", "-r", mount.path / "dir"))
     mount.sync()
-    heads = server.requests("HeadObject")
     lookups, others = spent(server)
     assert others.pop("PutObject", 0) <= 1
     assert sum(others.values()) <= count // 1000 + 1 + 5
     assert len(heads) <= count + 1
     assert lookups - len(heads) <= count // 1000 + 1 + 5
-    assert max(entry["in_flight"] for entry in heads) >= 16
     assert bucket.keys() == []
 
 
@@ -285,25 +298,19 @@ def test_ls_l_asks_for_many_at_once(make_mount, server, bucket, order, size):
     count = 300
     fill(bucket, count, size)
     mount = make_mount(connections="32", **TRUST).start()
-    server.option(latency_ms=30)
-    server.clear_log()
-    ask_for_attributes(mount.path / "dir", order)
-    heads = server.requests("HeadObject")
+    heads = at_least_16_heads_at_once(
+        server, lambda: ask_for_attributes(mount.path / "dir", order))
     lookups, others = spent(server)
     assert others == {}
     assert len(heads) <= count + 1  # and the directory's
     assert lookups - len(heads) <= 4
-    assert max(entry["in_flight"] for entry in heads) >= 16
 
 
 def test_ls_l_asks_for_many_at_once_though_listings_age(make_mount, server, bucket):
     count = 300
     fill(bucket, count)
     mount = make_mount(connections="32", attr_timeout="50ms").start()
-    server.option(latency_ms=30)
-    server.clear_log()
-    run("ls", "-l", mount.path / "dir")
-    assert max(entry["in_flight"] for entry in server.requests("HeadObject")) >= 16
+    at_least_16_heads_at_once(server, lambda: run("ls", "-l", mount.path / "dir"))
 
 
 def test_ls_l_again_sends_listings_only(make_mount, server, bucket):

@@ -248,7 +248,7 @@ def test_editors(mount, server, bucket):
 
 
 def test_log_of_a_hundred_short_lives_is_one_upload(make_mount, server, bucket):
-    mount = make_mount(settle="1s").start()
+    mount = make_mount(settle="1h").start()
     server.clear_log()
     for number in range(100):
         with open(mount.path / "log", "a", encoding="utf-8") as log:

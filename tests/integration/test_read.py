@@ -178,7 +178,7 @@ def test_interrupted_reader_ends_and_others_go_on(make_mount, server, bucket):
     bucket.put("file", data)
     bucket.put("other", b"text")
     mount = make_mount().start()
-    server.fault("GetObject", {"type": "stall", "bytes": 1}, key="file")
+    server.fault("GetObject", {"type": "stall", "bytes": 1, "until": "cleared"}, key="file")
     cat = subprocess.Popen(["cat", str(mount.path / "file")], stdout=subprocess.DEVNULL)
     try:
         assert (mount.path / "other").read_bytes() == b"text"  # a slow GET blocks nobody

@@ -184,11 +184,11 @@ def test_file_larger_than_the_spool(server, bucket, make_mount, folder):
 
 
 @pytest.mark.limit(600)
-def test_long_gigabyte_through_64_mebibytes(bucket, make_mount, folder):
+def test_long_gigabyte_through_64_mebibytes(build, bucket, make_mount, folder):
     mount = make_mount(spool_size="64M").start()
-    pass_through(mount, bucket, folder, 1024 * MIB, (64 + 3 * 8) * MIB)
+    pass_through(mount, bucket, folder, build.smaller(1024, 256) * MIB, (64 + 3 * 8) * MIB)
     with Measure(mount.spool) as measure:
-        closed, number = fill(mount.path, most=200)
+        closed, number = fill(mount.path, most=build.smaller(50, 25))
         mount.sync(timeout=300)
     assert number == 0
     assert measure.most <= (64 + 3 * 8) * MIB

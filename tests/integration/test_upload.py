@@ -10,6 +10,7 @@ import pytest
 
 from ossup_testlib import unmount, wait_until
 from ossup_testlib.server import KEY_ID, SECRET
+from ossup_testlib.wait import PATIENCE
 
 MIB = 1 << 20
 PART = 8 * MIB
@@ -67,23 +68,22 @@ def test_one_gigabyte_costs_its_parts_and_four_requests(build, server, make_moun
     wait_until("the spool is empty", lambda: not mount.spool_files())
 
 
-def slow(server):
-    """Slow enough that a kill finds the upload under way."""
-    server.option(bandwidth_up=100 * MIB)
+def hold(server, part, **how):
+    """The upload stays under way: from the so-manieth part on none is answered."""
+    server.fault("UploadPart", {"type": "stall", **how}, **{"from": part})
 
 
-@pytest.mark.limit(300)
 def test_kill_in_the_middle_resumes_without_anyone_touching_the_file(
-    build, server, bucket, make_mount, folder
+    server, bucket, make_mount, folder
 ):
     mount = make_mount(log="info").start()
-    digest = write_random(folder / "src", build.smaller(32, 16) * PART)
-    slow(server)
+    digest = write_random(folder / "src", 16 * PART)
+    hold(server, 7)
     subprocess.run(["cp", folder / "src", mount.path / "big"], check=True)
     wait_for_parts(server, 6)
     mount.kill9()
     assert bucket.head("big") is None
-    server.option(bandwidth_up=0)
+    server.clear_faults()
     mount.start()
     assert sha256(mount.path / "big") == digest
     wait_until("the object is there", lambda: bucket.head("big"), 60)
@@ -99,8 +99,8 @@ def test_kill_in_the_middle_resumes_without_anyone_touching_the_file(
 @pytest.mark.limit(300)
 def test_server_that_dies_and_comes_back(server, bucket, make_mount, folder):
     mount = make_mount(log="info").start()
-    digest = write_random(folder / "src", 128 * MIB)
-    slow(server)
+    digest = write_random(folder / "src", 12 * PART)
+    hold(server, 5)
     subprocess.run(["cp", folder / "src", mount.path / "big"], check=True)
     wait_for_parts(server, 4)
     server.kill()
@@ -236,15 +236,15 @@ def test_umount_drains(bucket, make_mount, folder):
 
 def test_new_mount_takes_over_from_a_draining_daemon(server, bucket, make_mount, folder):
     mount = make_mount(log="info").start()
-    digest = write_random(folder / "src", 128 * MIB)
-    server.option(bandwidth_up=20 * MIB)
+    digest = write_random(folder / "src", 12 * PART)
+    hold(server, 2, until="cleared")
     subprocess.run(["cp", folder / "src", mount.path / "big"], check=True)
     wait_for_parts(server, 1)
     unmount(mount.path)
     second = make_mount(name="second", spool=mount.spool, log="info").start()
-    assert mount.process.wait(30) == 0
+    assert mount.process.wait(PATIENCE) == 0
     assert sha256(second.path / "big") == digest
-    server.option(bandwidth_up=0)
+    server.clear_faults()
     second.sync(timeout=60)
     assert bucket_sha256(bucket, "big") == digest
     assert len(server.requests("InitiateMultipartUpload")) == 1
