@@ -48,10 +48,13 @@ bool fs_mover_made_since(struct fs *fs, const char *key)
 {
     struct spool_file *file;
 
+    bool pending;
+
     if (!spool_find(fs->spool, key, &file))
         return false;
+    pending = spool_file_pending(file); /* else it is there because somebody still looks at it */
     spool_file_unref(file);
-    return true;
+    return pending;
 }
 
 int fs_mover_rename_staged(struct fs_mover *m, struct fs_inode *inode, struct spool_file *file,
@@ -207,12 +210,8 @@ static void delete_keys(struct fs *fs, const struct fs_mover_keys *k)
     struct ou_error err = OU_ERROR_INIT;
 
     for (; key < end; key += strlen(key) + 1) {
-        struct spool_file *file;
-
-        if (spool_find(fs->spool, key, &file)) { /* made anew since */
-            spool_file_unref(file);
+        if (fs_mover_made_since(fs, key))
             continue;
-        }
         if (spool_delete(fs->spool, key, NULL, &err) < 0)
             ou_log_warn(OU_LOG_FS, &err, "renamed, but the old name stays key=%s", key);
         ou_lock_scope(&fs->lock);

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "fs/fetch.h"
+#include "fs/rename_impl.h"
 #include "fs/rename_journal.h"
 #include "fs/resolve.h"
 #include "fs/stage.h"
@@ -40,16 +41,7 @@ static bool is_copy(const struct oss_object *from, const struct oss_object *to)
 
 static bool is_pending(struct fs *fs, const char *key)
 {
-    struct spool_file *file;
-    bool pending;
-
-    if (spool_is_deleted(fs->spool, key))
-        return true;
-    if (!spool_find(fs->spool, key, &file))
-        return false;
-    pending = spool_file_pending(file);
-    spool_file_unref(file);
-    return pending;
+    return spool_is_deleted(fs->spool, key) || fs_mover_made_since(fs, key);
 }
 
 int fs_rename_target(struct fs *fs, const char *from, const char *to, const struct fs_call *call,
@@ -110,15 +102,12 @@ static void forget_name(struct fs *fs, const char *key)
 static int finish_object(struct fs *fs, const struct fs_rename_left *left, struct ou_error *err)
 {
     struct fs_call call = fs_call_own(fs);
-    struct spool_file *file, *over;
+    struct spool_file *file;
     int r;
 
-    if (spool_is_deleted(fs->spool, left->from))
+    /* Deleted since, or something newer has that name. */
+    if (spool_is_deleted(fs->spool, left->from) || fs_mover_made_since(fs, left->to))
         return 0;
-    if (spool_find(fs->spool, left->to, &over)) { /* something newer has that name */
-        spool_file_unref(over);
-        return 0;
-    }
     r = was_copied(fs, left, err);
     if (r <= 0)
         return r;

@@ -31,7 +31,7 @@ struct fs_mover {
 /** fs_mover_new_key() - what @key, below .from, is called below .to; malloc'ed, NULL: no memory. */
 char *fs_mover_new_key(const struct fs_mover *m, const char *key);
 void fs_mover_keys_add(struct fs_mover_keys *k, const char *key);
-/** fs_mover_made_since() - after a crash: the spool has a file under @key, newer than the rename. */
+/** fs_mover_made_since() - the spool has something pending under @key, newer than the rename. */
 bool fs_mover_made_since(struct fs *fs, const char *key);
 /**
  * fs_mover_rename_staged() - @file goes to its new key, unless it is there or unlinked
