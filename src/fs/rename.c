@@ -71,8 +71,8 @@ int fs_rename_file(struct spool_file *file, const char *new_key, const struct fs
     return r;
 }
 
-static int rename_staged(struct fs *fs, struct fs_move *m, struct spool_file *file,
-                         const struct fs_call *call, struct ou_error *err)
+static int rename_held(struct fs *fs, struct fs_move *m, struct spool_file *file,
+                       const struct fs_call *call, struct ou_error *err)
 {
     int r = fs_rename_file(file, m->new_key, call, err);
 
@@ -85,6 +85,23 @@ static int rename_staged(struct fs *fs, struct fs_move *m, struct spool_file *fi
         m->inode->lost = true; /* copied under the new key; its ETag there is the spool's secret */
     m->inode->own_changes++;
     return fs_move_locked(fs, m, NULL, err);
+}
+
+/* What a file that was never closed replaces is kept by the spool, so it has to know of it. */
+static int rename_staged(struct fs *fs, struct fs_move *m, struct spool_file *file,
+                         const struct fs_call *call, struct ou_error *err)
+{
+    struct spool_file *over = NULL;
+    int r = 0;
+
+    if (m->over && !spool_file_has_version(file))
+        r = fs_stage(fs, m->over, call, &over, err);
+    if (r != 0 && r != -ENOENT)
+        return r;
+    r = rename_held(fs, m, file, call, err);
+    if (over)
+        fs_stage_done(fs, m->over, over);
+    return r;
 }
 
 /* -- an object -- */

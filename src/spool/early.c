@@ -58,7 +58,7 @@ static bool shares_with_base(const struct spool_file *f)
  */
 static bool may_begin(struct spool_file *f)
 {
-    if (f->up || f->early.off || f->unlinked || f->poisoned || f->base_limit ||
+    if (f->up || f->early.off || f->unlinked || f->displaced || f->poisoned || f->base_limit ||
         f->live_base.present || shares_with_base(f) || f->s.upload.key || !S_ISREG(f->attr.mode) ||
         !atomic_load(&f->spool->started))
         return false;

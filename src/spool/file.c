@@ -55,6 +55,8 @@ struct spool_file *spool_file_new(struct spool *spool, uint64_t seq, const char 
 
 void spool_file_free(struct spool_file *f)
 {
+    if (f->replaced)
+        spool_file_free(f->replaced);
     for (int i = 0; i < SPOOL_SLOTS; i++) {
         if (f->fd[i] >= 0)
             (void)close(f->fd[i]);
@@ -282,6 +284,8 @@ bool spool_file_pending_locked(const struct spool_file *f)
 
 bool spool_file_unstable_locked(const struct spool_file *f)
 {
+    if (f->displaced) /* what is written to it is nobody's */
+        return false;
     return f->dirty.count || f->low != f->s.size || f->size != f->s.size || f->live_base.present ||
            !spool_sidecar_exists(&f->s) || f->attr_number != f->s.attr_number;
 }
@@ -309,6 +313,8 @@ static uint64_t due_of_locked(const struct spool_file *f)
     bool free_now = f->writers == 0 || f->publishable == f->s.version;
     uint64_t due = f->changed_ms + c->settle_ms;
 
+    if (f->replaced && spool_sidecar_exists(&f->s))
+        return 1;
     if (f->up && f->early.on)
         return spool_early_due_locked(f);
     if (f->up && f->gate_ms)

@@ -81,6 +81,10 @@ struct spool_file {
     struct spool_early early;
     bool abandoned; /* was open when the daemon died: only its upload is to be ended */
 
+    /* change only under .io, .lock and spool->lock all: replaced.c */
+    bool displaced;              /* its name is that of the file whose .replaced it is */
+    struct spool_file *replaced; /* a reference; NULL: none. Never of one that is .displaced */
+
     /* under .lock: */
     int fd[SPOOL_SLOTS]; /* -1: closed */
     unsigned opens, writers;
@@ -187,10 +191,34 @@ ssize_t spool_file_read_slot_locked(struct spool_file *file, enum extent_slot sl
 /* -- unlink.c -- */
 /** spool_file_may_exist() - the bucket may have an object under the file's name. */
 bool spool_file_may_exist(const struct spool_file *file);
-/** spool_file_take_name() - .io held: off the table and off the disk. Return: drop the spool's reference. */
-bool spool_file_take_name(struct spool_file *file);
+/**
+ * spool_file_take_name() - .io held: off the table and off the disk
+ * @replaced: another file has the name now, and so whatever there is in the bucket under it
+ *
+ * Return: drop the spool's reference.
+ */
+bool spool_file_take_name(struct spool_file *file, bool replaced);
 /** spool_file_finish_unlink() - .io held: the last traces of a file without a name. */
 void spool_file_finish_unlink(struct spool_file *file);
+
+/* -- replaced.c -- */
+/** spool_files_lock() - the .io of all @count files, NULL among them, in the order that all keep to. */
+void spool_files_lock(struct spool_file *const *files, size_t count);
+void spool_files_unlock(struct spool_file *const *files, size_t count);
+/** spool_replaced_of() - a reference to what @file has replaced and is kept; NULL: none. No lock held. */
+struct spool_file *spool_replaced_of(struct spool_file *file);
+/** spool_replaced_keep() - .io of both held: @file has the name of @over, which it keeps. */
+void spool_replaced_keep(struct spool_file *file, struct spool_file *over);
+/** spool_replaced_inherit() - .io of @file held: what another one has kept; a reference, taken over. */
+void spool_replaced_inherit(struct spool_file *file, struct spool_file *replaced);
+/** spool_replaced_outlives() - it was on the disk: a power cut must not take it with what comes after it. */
+bool spool_replaced_outlives(struct spool_file *replaced);
+/** spool_replaced_take() - .io of @file held: what it keeps is the caller's now, a reference; or NULL. */
+struct spool_file *spool_replaced_take(struct spool_file *file);
+/** spool_replaced_drop() - no lock held: it is needed no more, nor is the reference; NULL is fine. */
+void spool_replaced_drop(struct spool_file *replaced);
+/** spool_replaced_settle() - no lock held: if @file has a stable version, what it has replaced goes. */
+int spool_replaced_settle(struct spool_file *file, struct ou_error *err);
 
 /* -- copy.c -- */
 /** spool_copy_base() - the object @from gets the name @key, too; no lock is held. @to: what lies there then. */

@@ -13,7 +13,7 @@
 char *spool_file_key(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);
-    return f->unlinked ? NULL : strdup(f->s.key);
+    return f->unlinked || f->displaced ? NULL : strdup(f->s.key);
 }
 
 int spool_file_stat(struct spool_file *f, struct spool_attr *attr, uint64_t *size,
@@ -36,6 +36,12 @@ void spool_file_times(struct spool_file *f, struct spool_attr *attr, uint64_t *s
                                 .ctime = f->attr.ctime,
                                 .has_atime = f->attr.has_atime,
                                 .has_ctime = f->attr.has_ctime};
+}
+
+bool spool_file_has_version(struct spool_file *f)
+{
+    ou_lock_scope(&f->lock);
+    return spool_sidecar_exists(&f->s);
 }
 
 bool spool_file_pending(struct spool_file *f)
@@ -84,7 +90,7 @@ static int journal_attr(struct spool_file *f, struct ou_error *err)
 {
     ou_auto(ou_buf_fini) struct ou_buf line = {0};
 
-    if (!spool_sidecar_exists(&f->s) || f->unlinked)
+    if (!spool_sidecar_exists(&f->s) || f->unlinked || f->displaced)
         return 0;
     spool_record_attr(&line, &f->attr, f->attr_number);
     return spool_file_record(f, &line, false, err);

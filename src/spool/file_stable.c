@@ -97,6 +97,8 @@ static int switch_version(struct spool_file *f, bool sync, struct ou_error *err)
         spool_file_take_readers_locked(f, old);
     }
     spool_file_keep_locked(f);
+    if (f->replaced) /* it is needed no more */
+        spool_file_plan_locked(f);
     ou_mutex_unlock(&f->lock);
     spool_base_reader_drop(old[0]);
     spool_base_reader_drop(old[1]);

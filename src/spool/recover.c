@@ -9,7 +9,8 @@
  *   data, no sidecar     left alone and listed
  *
  * Two sidecars of one key (a crash between the two steps of a rename over it): the one with the
- * higher sequence number is the file, the other was replaced.
+ * higher sequence number is the file, the other was replaced. Only what has a stable version counts:
+ * a file that was open does not replace one that was closed (replaced.c).
  */
 #include "spool/file.h"
 
@@ -204,13 +205,22 @@ static struct spool_file *named(struct spool *spool, const char *key)
     return n ? spool_container(n, struct spool_file, node) : NULL;
 }
 
-/* The file has lost its name (or never got it back). Ends what is left on the server. */
-static void give_up(struct spool_file *f)
+/*
+ * The file has lost its name (or never got it back). Ends what is left on the server: under a name
+ * that another file has it is that file's, be it in the spool or published since.
+ */
+static void give_up(struct spool_file *f, bool replaced)
 {
+    ou_auto(ou_buf_fini) struct ou_buf line = {0};
     struct ou_error err = OU_ERROR_INIT;
 
     ou_mutex_lock(&f->io);
-    if (f->s.upload.publishing &&
+    f->s.replaced = f->s.replaced || replaced;
+    /* The sidecar stays for a while: it must not pass for a file if nobody else is left to tell. */
+    spool_record_unlinked(&line, f->s.replaced);
+    if (f->s.upload.key && !f->s.unlinked && spool_file_record(f, &line, false, &err) < 0)
+        ou_log_warn(OU_LOG_SPOOL, &err, "sidecar of a file without a name id=%s", f->id);
+    if (f->s.upload.publishing && !f->s.replaced &&
         spool_deletes_add_at(f->spool, f->s.upload.key, NULL, f->s.seq, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "object may stay under a name that is gone key=%s",
                     f->s.upload.key);
@@ -231,13 +241,13 @@ static void insert(struct spool *spool, struct spool_file *f)
     struct spool_file *other = named(spool, f->s.key);
 
     if (other && other->s.seq > f->s.seq) {
-        give_up(f);
+        give_up(f, true);
         return;
     }
     if (other) {
         spool_table_remove(&spool->locked.files, &other->node);
         other->named = false;
-        give_up(other);
+        give_up(other, true);
     }
     spool_table_insert(&spool->locked.files, &f->node, f->s.key);
     f->named = true;
@@ -283,7 +293,7 @@ static void end_upload_of_open(struct spool *spool, struct spool_sidecar *s,
                "fragment of a file that was larger than the spool, and never closed, is removed "
                "key=%s id=%s",
                f->s.key, f->id);
-        give_up(f);
+        give_up(f, false);
         return;
     }
     ou_log_info(OU_LOG_SPOOL, "file that was open is kept, not uploaded key=%s id=%s", f->s.key,
@@ -372,7 +382,7 @@ static void recover_one(struct spool *spool, const char *name, const char *id)
     journal.fd = -1;
     spool_file_disk(f, 0);
     if (is_over(spool, &f->s)) {
-        give_up(f);
+        give_up(f, false);
         return;
     }
     if (doubtful && go_back(f, &err) < 0) {

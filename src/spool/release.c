@@ -129,8 +129,8 @@ int spool_release_some(struct spool_file *f, struct ou_error *err)
 static bool is_being_written(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);
-    return f->writers && f->disk_bytes && !f->unlinked && !f->poisoned && !f->early.held &&
-           !f->early.off;
+    return f->writers && f->disk_bytes && !f->unlinked && !f->displaced && !f->poisoned &&
+           !f->early.held && !f->early.off;
 }
 
 /* Return: it has given room, or will. */

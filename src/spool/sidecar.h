@@ -47,10 +47,16 @@
  *   rebase      base: of a version without bytes of its own; they are those of the new base
  *   baseless    the base is gone; all of the stable version, which is here, counts as changed
  *   failed      errno, http_status, code, request_id, message, time: parked
- *   unlinked    the name is gone; what is left on disk may be removed once the upload has ended
+ *   unlinked    replaced (bool; absent: false): the name is gone, or another file's; what is left on
+ *               disk may be removed once the upload has ended. replaced: whatever the upload has left
+ *               in the bucket under the name is for that file to replace, and not to be deleted
  *
  * A record of an unknown type, or of a broken shape, makes the whole sidecar unreadable: it is
  * left alone. An unknown member is ignored.
+ *
+ * Two sidecars may say the same key: a file that has no stable version yet, and the closed one that
+ * it has replaced by a rename; for a moment also when it has one. Recovery takes, of those with a
+ * stable version, the one with the highest seq.
  *
  * Trust after a reboot: page cache does not survive it, so a `stable` that was not synced, with
  * another boot id, may point to data that never reached the disk. See spool_sidecar_trust.
@@ -132,7 +138,7 @@ struct spool_sidecar {
     struct extent_map coming; /* of extents records */
     struct ou_error failed;   /* errnum 0: not parked */
     int64_t failed_time;
-    bool unlinked;
+    bool unlinked, replaced;
     bool doubtful; /* replay: a version was left out because it cannot be trusted */
 };
 void spool_sidecar_fini(struct spool_sidecar *s);
@@ -212,6 +218,7 @@ void spool_record_fetched(struct ou_buf *out, uint64_t offset, uint64_t size,
                           enum extent_slot slot);
 void spool_record_rebase(struct ou_buf *out, const struct spool_base *base);
 void spool_record_failed(struct ou_buf *out, const struct ou_error *error, int64_t time);
+void spool_record_unlinked(struct ou_buf *out, bool replaced);
 /** spool_record_word() - a record that is nothing but its type: unpublished, forget, ... */
 void spool_record_word(struct ou_buf *out, const char *type);
 /** spool_record_all() - lines that rebuild @s from nothing. */

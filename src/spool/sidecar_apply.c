@@ -262,10 +262,10 @@ static int apply_failed(struct spool_sidecar *s, const struct ou_json *line,
 static int apply_unlinked(struct spool_sidecar *s, const struct ou_json *line,
                           const struct spool_sidecar_trust *trust, struct ou_error *err)
 {
-    (void)line;
     (void)trust;
     (void)err;
     s->unlinked = true;
+    (void)ou_json_bool(line, "replaced", &s->replaced);
     return 0;
 }
 

@@ -253,6 +253,13 @@ void spool_record_failed(struct ou_buf *out, const struct ou_error *error, int64
     ou_buf_adds(out, "}");
 }
 
+void spool_record_unlinked(struct ou_buf *out, bool replaced)
+{
+    ou_buf_adds(out, "{\"type\":\"unlinked\"");
+    put_bool(out, "replaced", replaced);
+    ou_buf_adds(out, "}");
+}
+
 void spool_record_word(struct ou_buf *out, const char *type)
 {
     ou_buf_addf(out, "{\"type\":\"%s\"}", type);
@@ -322,7 +329,9 @@ int spool_record_all(struct ou_buf *out, const struct spool_sidecar *s, const ch
         spool_record_failed(out, &s->failed, s->failed_time);
         ou_buf_adds(out, "\n");
     }
-    if (s->unlinked)
-        ou_buf_adds(out, "{\"type\":\"unlinked\"}\n");
+    if (s->unlinked) {
+        spool_record_unlinked(out, s->replaced);
+        ou_buf_adds(out, "\n");
+    }
     return ou_buf_check(out, err);
 }

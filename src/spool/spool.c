@@ -247,14 +247,18 @@ int spool_collect(struct spool *spool, const char *prefix, bool (*want)(struct s
 
     *count = 0;
     ou_lock_scope(&spool->lock);
-    *files = calloc(spool->locked.files.count + 1, sizeof(struct spool_file *));
+    *files = calloc(2 * spool->locked.files.count + 1, sizeof(struct spool_file *));
     if (!*files)
         return ou_error_set(err, ENOMEM, "look through the spool");
     while ((n = spool_table_next(&spool->locked.files, n)) != NULL) {
         struct spool_file *f = spool_container(n, struct spool_file, node);
 
-        if ((!len || !strncmp(n->key, prefix, len)) && (!want || want(f)))
-            (*files)[(*count)++] = spool_file_ref(f);
+        if (len && strncmp(n->key, prefix, len) != 0)
+            continue;
+        for (; f; f = f->replaced) {
+            if (!want || want(f))
+                (*files)[(*count)++] = spool_file_ref(f);
+        }
     }
     return 0;
 }
@@ -306,13 +310,17 @@ bool spool_base_needed(struct spool *spool, const char *key, const struct spool_
     while ((n = spool_table_next(&spool->locked.files, n)) != NULL) {
         struct spool_file *f = spool_container(n, struct spool_file, node);
 
-        ou_mutex_lock(&f->lock);
-        if (f != but && needs_locked(f, key)) {
-            needed = true;
-            f->hurry = true;
-            spool_file_plan_locked(f);
+        if (f == but)
+            continue;
+        for (; f; f = f->replaced) {
+            ou_mutex_lock(&f->lock);
+            if (f != but && needs_locked(f, key)) {
+                needed = true;
+                f->hurry = true;
+                spool_file_plan_locked(f);
+            }
+            ou_mutex_unlock(&f->lock);
         }
-        ou_mutex_unlock(&f->lock);
     }
     return needed;
 }
@@ -320,16 +328,15 @@ bool spool_base_needed(struct spool *spool, const char *key, const struct spool_
 bool spool_base_in_place(struct spool *spool, const char *key)
 {
     struct spool_file *f;
-    bool in_place;
+    bool in_place = false;
 
     ou_lock_scope(&spool->lock);
-    f = find_locked(spool, key);
-    if (!f)
-        return false;
-    ou_mutex_lock(&f->lock);
-    in_place = f->kept && ((f->s.base.present && !strcmp(f->s.base.key, key)) ||
-                           (f->live_base.present && !strcmp(f->live_base.key, key)));
-    ou_mutex_unlock(&f->lock);
+    for (f = find_locked(spool, key); f && !in_place; f = f->replaced) {
+        ou_lock_scope(&f->lock);
+        in_place =
+            (f->kept || f->displaced) && ((f->s.base.present && !strcmp(f->s.base.key, key)) ||
+                                          (f->live_base.present && !strcmp(f->live_base.key, key)));
+    }
     return in_place;
 }
 

@@ -133,13 +133,16 @@ int spool_delete(struct spool *spool, const char *key, struct ou_cancel *cancel,
 /**
  * spool_file_rename() - the staged file is called @key from now on
  *
- * A staged file at @key is unlinked in the same step. What the old key has in the bucket is
+ * A staged file at @key is unlinked in the same step; if @file has no version that a crash would
+ * leave, once it has one. What the old key has in the bucket is
  * deleted (unless known absent); a base under the old key is copied on the server first, when its
  * bytes are still needed. That waits for the network, and for what is under way for both keys:
  * -EINTR, -ETIMEDOUT at @deadline_ms (ou_now_ms() scale; 0: none); nothing has changed then.
  */
 int spool_file_rename(struct spool_file *file, const char *key, uint64_t deadline_ms,
                       struct ou_cancel *cancel, struct ou_error *err);
+/** spool_file_has_version() - it was closed or fsynced, or is in the bucket: a crash leaves something of it. */
+bool spool_file_has_version(struct spool_file *file);
 /** spool_file_unlink() - the name is gone, here and (by a batch) in the bucket; open handles go on. */
 int spool_file_unlink(struct spool_file *file, struct ou_error *err);
 

@@ -7,6 +7,7 @@
  */
 #include "spool/file.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -54,9 +55,9 @@ void spool_file_finish_unlink(struct spool_file *f)
     give_room(f);
 }
 
-/* Takes the file out of the table and off the disk. Return: drop the spool's reference. */
-bool spool_file_take_name(struct spool_file *f)
+bool spool_file_take_name(struct spool_file *f, bool replaced)
 {
+    ou_auto(ou_buf_fini) struct ou_buf line = {0};
     struct spool *spool = f->spool;
     struct ou_error err = OU_ERROR_INIT;
     bool drop;
@@ -72,6 +73,7 @@ bool spool_file_take_name(struct spool_file *f)
         (void)spool_file_fd_locked(f, (enum extent_slot)i, false, &err);
     f->unlinked = true;
     f->s.unlinked = true;
+    f->s.replaced = replaced;
     spool_file_foreign_locked(f);
     spool_file_plan_locked(f);
     drop = f->kept;
@@ -81,7 +83,8 @@ bool spool_file_take_name(struct spool_file *f)
     ou_mutex_unlock(&f->lock);
     ou_mutex_unlock(&spool->lock);
 
-    if (f->has_sidecar && spool_file_word(f, "unlinked", false, &err) < 0)
+    spool_record_unlinked(&line, replaced);
+    if (f->has_sidecar && spool_file_record(f, &line, false, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "unlink key=%s", f->s.key);
     spool_upload_cancel(f);
     spool_file_remove_data(f);
@@ -89,21 +92,44 @@ bool spool_file_take_name(struct spool_file *f)
     return drop;
 }
 
+/* .io of both held; the delete is what a recovery knows it by that the replaced file is gone, too. */
+static int unlink_both(struct spool_file *f, struct spool_file *replaced, bool drop[2],
+                       struct ou_error *err)
+{
+    if (f->unlinked || f->displaced)
+        return 0;
+    if (replaced || spool_file_may_exist(f)) {
+        int r = spool_deletes_add(f->spool, f->s.key, NULL, err);
+
+        if (r < 0)
+            return r;
+    }
+    if (replaced) {
+        spool_file_unref(spool_replaced_take(f)); /* the caller has one more */
+        drop[1] = spool_file_take_name(replaced, false);
+    }
+    drop[0] = spool_file_take_name(f, false);
+    return 0;
+}
+
 int spool_file_unlink(struct spool_file *f, struct ou_error *err)
 {
-    bool drop;
+    bool drop[2] = {false, false}, again;
     int r = 0;
 
-    ou_mutex_lock(&f->io);
-    if (f->unlinked) {
-        ou_mutex_unlock(&f->io);
-        return 0;
-    }
-    if (spool_file_may_exist(f))
-        r = spool_deletes_add(f->spool, f->s.key, NULL, err);
-    drop = r == 0 && spool_file_take_name(f);
-    ou_mutex_unlock(&f->io);
-    if (drop)
+    do {
+        struct spool_file *both[2] = {f, spool_replaced_of(f)};
+
+        spool_files_lock(both, 2);
+        again = f->replaced != both[1]; /* dropped, or made, a moment ago */
+        if (!again)
+            r = unlink_both(f, both[1], drop, err);
+        spool_files_unlock(both, 2);
+        if (drop[1])
+            spool_file_unref(both[1]);
+        spool_file_unref(both[1]);
+    } while (again);
+    if (drop[0])
         spool_file_unref(f);
     return r;
 }

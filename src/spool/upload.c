@@ -15,7 +15,7 @@
 
 #define BUSY_MS                                                                                    \
     UINT64_C(100) /* until an upload that something stands in the way of is tried again */
-#define NO_MEMORY_MS UINT64_C(1000)
+#define NO_MEMORY_MS UINT64_C(1000) /* or no room on the disk */
 
 struct xfer_upload *spool_upload_handle(struct spool_upload *up)
 {
@@ -331,8 +331,13 @@ void spool_upload_due(struct spool_file *f)
     ou_autofree char *key = NULL;
     bool drop = false;
     bool left_behind;
-    int r;
+    int r = spool_replaced_settle(f, &err);
 
+    if (r < 0) {
+        ou_log_warn(OU_LOG_SPOOL, &err, "replaced file is kept key=%s", f->s.key);
+        later(f, NO_MEMORY_MS);
+        return;
+    }
     ou_mutex_lock(&f->io);
     ou_mutex_lock(&f->lock);
     left_behind = !f->up && spool_file_left_behind_locked(f);

@@ -94,6 +94,12 @@ static bool is_left_behind(const struct spool_upload *up)
     return up->renamed || strcmp(up->key, up->file->s.key) != 0;
 }
 
+/* Another file has its name: it replaces what there is, or has done so already. */
+static bool is_replaced(const struct spool_upload *up)
+{
+    return up->file->unlinked && up->file->s.replaced && !is_left_behind(up);
+}
+
 /* It ended, and the file has nothing of it under the name that it has now. */
 static void canceled(struct spool_upload *up, bool maybe_published)
 {
@@ -103,7 +109,7 @@ static void canceled(struct spool_upload *up, bool maybe_published)
 
     if (!left_behind && maybe_published)
         return; /* what is remembered tells the next upload whether the object is already ours */
-    if (maybe_published)
+    if (maybe_published && !is_replaced(up))
         delete_old(f->spool, up->key);
     if (spool_file_word(f, "canceled", false, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);

@@ -167,7 +167,8 @@ static int let_out(struct spool_upload *up, struct ou_error *err)
 
     ou_mutex_assert_held(&f->io);
     ou_mutex_lock(&f->lock);
-    held = spool_upload_is_ending(up) || f->unlinked || strcmp(up->key, f->s.key) != 0;
+    held =
+        spool_upload_is_ending(up) || f->unlinked || f->replaced || strcmp(up->key, f->s.key) != 0;
     if (!up->is_frozen)
         held = held || f->poisoned || (f->writers && f->publishable != f->s.version);
     ou_mutex_unlock(&f->lock);

@@ -25,6 +25,18 @@ static uint64_t count_doomed_locked(const struct spool *spool)
     return count;
 }
 
+static void count_pending(struct spool_file *f, struct spool_pending *out)
+{
+    ou_lock_scope(&f->lock);
+    if (!spool_file_pending_locked(f)) {
+        out->open_only += f->kept && f->opens && spool_file_unstable_locked(f);
+        return;
+    }
+    out->files++;
+    out->bytes += spool_sidecar_dirty(&f->s) ? f->s.size : 0;
+    out->failed += is_parked_locked(f) || f->poisoned;
+}
+
 void spool_pending(struct spool *spool, const char *prefix, struct spool_pending *out)
 {
     struct spool_node *n = NULL;
@@ -39,14 +51,8 @@ void spool_pending(struct spool *spool, const char *prefix, struct spool_pending
 
         if (len && strncmp(n->key, prefix, len) != 0)
             continue;
-        ou_lock_scope(&f->lock);
-        if (!spool_file_pending_locked(f)) {
-            out->open_only += f->kept && f->opens && spool_file_unstable_locked(f);
-            continue;
-        }
-        out->files++;
-        out->bytes += spool_sidecar_dirty(&f->s) ? f->s.size : 0;
-        out->failed += is_parked_locked(f) || f->poisoned;
+        for (; f; f = f->replaced)
+            count_pending(f, out);
     }
 }
 
