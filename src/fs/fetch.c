@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "fs/hide.h"
 #include "fs/names.h"
+#include "fs/rename_whole.h"
 #include "fs/stat.h"
 #include "oss/ops.h"
 
@@ -35,6 +36,7 @@ static int list(struct fs *fs, const struct fs_call *call, const char *prefix,
                 struct oss_list_page *page, struct ou_error *err)
 {
     struct oss_call oss = fs_oss_call(call);
+    unsigned asking = fs_asking(fs);
     ou_autofree char *next = NULL;
     int r;
 
@@ -43,6 +45,10 @@ static int list(struct fs *fs, const struct fs_call *call, const char *prefix,
         r = oss_list_objects(fs->client, &oss, prefix, delimiter, start_after, token, keys, page,
                              err);
         note_network(fs, r, err);
+        if (fs_asked_in_vain(fs, prefix, &asking, call)) {
+            oss_list_page_fini(page);
+            continue;
+        }
         if (r < 0)
             return ou_error_prefix(err, "list %s", prefix);
         if (page->count || !page->truncated || !page->next_token)
@@ -303,9 +309,15 @@ static int head(struct fs *fs, const char *key, const struct fs_call *call,
                 struct oss_object *object, struct spool_attr *attr, struct ou_error *err)
 {
     struct oss_call oss = fs_oss_call(call);
-    int r = oss_head_object(fs->client, &oss, key, object, err);
+    unsigned asking = fs_asking(fs);
+    int r;
 
-    note_network(fs, r, err);
+    do {
+        oss_object_fini(object);
+        *object = (struct oss_object){.size = 0};
+        r = oss_head_object(fs->client, &oss, key, object, err);
+        note_network(fs, r, err);
+    } while (fs_asked_in_vain(fs, key, &asking, call));
     if (r < 0)
         return ou_error_prefix(err, "attributes of %s", key);
     if (r == 1) {
@@ -322,6 +334,7 @@ int fs_fetch_head(struct fs *fs, struct fs_inode *parent, const char *name, cons
 {
     ou_auto(oss_object_fini) struct oss_object object = {.size = 0};
     ou_auto(spool_attr_fini) struct spool_attr attr = {.mode = 0};
+    ou_autofree char *now = NULL;
     uint64_t begun_ms = ou_now_ms();
     int r = head(fs, key, call, &object, &attr, err), e = 0;
     struct fs_version version, shown;
@@ -329,6 +342,8 @@ int fs_fetch_head(struct fs *fs, struct fs_inode *parent, const char *name, cons
     if (r < 0)
         return r;
     if (r == 0) {
+        if (child_key(fs, parent, name, false, &now, err) == 0 && strcmp(now, key) != 0)
+            return 0; /* renamed meanwhile: nothing was learnt */
         change(fs, parent, name, FS_ABSENT, NULL, begun_ms);
         return 0;
     }
@@ -347,7 +362,7 @@ int fs_fetch_marker(struct fs *fs, struct fs_inode *dir, const struct fs_call *c
 {
     ou_auto(oss_object_fini) struct oss_object object = {.size = 0};
     ou_auto(spool_attr_fini) struct spool_attr attr = {.mode = 0};
-    ou_autofree char *key = NULL;
+    ou_autofree char *key = NULL, *now = NULL;
     uint64_t begun_ms = ou_now_ms();
     struct fs_version version;
     int r = inode_key(fs, dir, &key, err), e;
@@ -358,6 +373,8 @@ int fs_fetch_marker(struct fs *fs, struct fs_inode *dir, const struct fs_call *c
         return r;
     version = fs_version_of_object(&object);
     ou_lock_scope(&fs->lock);
+    if (r == 0 && fs_inode_key(&fs->tree, dir, &now, err) == 0 && strcmp(now, key) != 0)
+        return 0; /* renamed meanwhile: the caller looks again */
     if (r == 0 || fs_hidden_locked(fs, key, begun_ms)) {
         (void)fs_attrs_put_implied(&fs->tree.attrs, key, err);
         fs_apply_implied_locked(fs, dir, fs_trust_until(fs), begun_ms);

@@ -2,6 +2,7 @@
 #include "fs/attrs_file.h"
 #include "fs/hide.h"
 #include "fs/local_root.h"
+#include "fs/rename.h"
 #include "fs/rename_journal.h"
 #include "fs/session.h"
 #include "fs/stage.h"
@@ -38,6 +39,8 @@ static int fill(struct fs *fs, struct ou_error *err)
     if (r == 0)
         r = fs_renames_open(spool_dir(fs->spool), &fs->renames, err);
     if (r == 0)
+        r = fs_find_renames(fs, err);
+    if (r == 0)
         r = fs_attrs_file_open(fs, spool_dir(fs->spool), &fs->attrs_file, err);
     if (r == 0 && fs->prefix[0] == '\0')
         fs_local_root_load(fs);
@@ -68,7 +71,10 @@ int fs_new(const struct fs_config *config, struct fs **out, struct ou_error *err
     ou_mutex_init(&fs->lock, OU_RANK_FS);
     fs_flights_init(&fs->flights);
     fs->nowait = ou_cancel_new();
-    r = fs->prefix && fs->fsname && fs->nowait ? 0 : ou_error_set(err, ENOMEM, "filesystem");
+    fs->ending = ou_cancel_new();
+    r = fs->prefix && fs->fsname && fs->nowait && fs->ending
+            ? 0
+            : ou_error_set(err, ENOMEM, "filesystem");
     if (r == 0) {
         ou_cancel_trigger(fs->nowait);
         r = fill(fs, err);
@@ -85,8 +91,11 @@ void fs_free(struct fs *fs)
 {
     if (!fs)
         return;
+    if (fs->ending)
+        ou_cancel_trigger(fs->ending);
     fs_pool_free(fs->requests);
     fs_pool_free(fs->waits);
+    fs_forget_renames(fs);
     fs_session_free(fs);
     if (fs->attrs_file && fs->prefix[0] == '\0')
         fs_local_root_keep(fs);
@@ -96,6 +105,7 @@ void fs_free(struct fs *fs)
     fs_flights_fini(&fs->flights);
     fs_gone_fini(&fs->gone);
     ou_cancel_unref(fs->nowait);
+    ou_cancel_unref(fs->ending);
     ou_mutex_fini(&fs->lock);
     free(fs->control_path);
     free(fs->prefix);

@@ -8,6 +8,7 @@
 #include "fs/reader.h"
 
 #include "fs/keep.h"
+#include "fs/rename_whole.h"
 #include "fs/resolve.h"
 #include "fs/stage.h"
 #include "transfer/reader.h"
@@ -94,10 +95,26 @@ static struct fs_reader *take_locked(struct fs *fs, struct fs_handle *h, struct 
     return h->reader;
 }
 
+static void await_move(struct fs *fs, const struct fs_inode *inode, unsigned *asking,
+                       const struct fs_call *call)
+{
+    ou_autofree char *key = NULL;
+    struct ou_error err;
+    int r;
+
+    {
+        ou_lock_scope(&fs->lock);
+        r = fs_inode_key(&fs->tree, inode, &key, &err);
+    }
+    if (r == 0)
+        (void)fs_asked_in_vain(fs, key, asking, call);
+}
+
 static ssize_t read_object(struct fs *fs, struct fs_handle *h, void *buf, size_t len,
                            uint64_t offset, const struct fs_call *call, struct ou_error *err)
 {
     struct fs_reader *reader, *stale = NULL;
+    unsigned asking;
     bool moved;
     ssize_t n;
 
@@ -110,8 +127,11 @@ static ssize_t read_object(struct fs *fs, struct fs_handle *h, void *buf, size_t
         stale = NULL;
         if (!reader)
             return -err->errnum;
+        asking = fs_asking(fs);
         n = xfer_reader_read(reader->reader, buf, len, offset, call->deadline_ms, call->cancel,
                              err);
+        if (n == -ENOENT || n == -ESTALE) /* or its name is just being changed */
+            await_move(fs, h->inode, &asking, call);
         {
             ou_lock_scope(&fs->lock);
             moved = reader->version != h->inode->own_changes;

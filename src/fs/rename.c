@@ -7,6 +7,7 @@
 #include "fs/names.h"
 #include "fs/remove.h"
 #include "fs/rename_journal.h"
+#include "fs/rename_whole.h"
 #include "fs/resolve.h"
 #include "fs/stage.h"
 #include "fs/stat.h"
@@ -172,6 +173,9 @@ static int rename_object(struct fs *fs, struct fs_move *m, const struct fs_call 
         ou_lock_scope(&fs->lock);
         version = inode->remote;
     }
+    r = spool_knows(fs, m->new_key) ? 0 : fs_whole_object(fs, m, call, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
     r = fs_copy_object(fs, m->key, &version, m->new_key, call, &copy, err);
     if (r < 0)
         return r;

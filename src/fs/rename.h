@@ -6,6 +6,9 @@
  * is renamed in the spool, the objects are copied on the server in parallel (metadata and all,
  * no HEAD), then the inode moves, then the old keys are deleted by batches.
  *
+ * In a hierarchical bucket an object, and a directory, is renamed by one request
+ * (fs/rename_whole.h), if nothing is in the way of that.
+ *
  * What needs a copy is journalled (fs/rename_journal.h): a crash in between leaves both names until
  * the next mount finishes it; of one object only if the copy had been made, else the old name stands.
  *
@@ -48,6 +51,13 @@ enum fs_target { FS_TARGET_FREE, FS_TARGET_COPIED, FS_TARGET_TAKEN };
  */
 int fs_rename_target(struct fs *fs, const char *from, const char *to, const struct fs_call *call,
                      struct ou_error *err);
+/**
+ * fs_find_renames() - what a crash has cut short is known
+ *
+ * Of what one request renames nothing is uploaded from now on, until it is finished.
+ */
+int fs_find_renames(struct fs *fs, struct ou_error *err);
+void fs_forget_renames(struct fs *fs);
 /** fs_finish_renames() - what a crash has cut short; waits for the network. */
 void fs_finish_renames(struct fs *fs);
 /** fs_move_locked() - the tree and the listings follow; @version: of the object at the new key, or NULL. */

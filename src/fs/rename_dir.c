@@ -9,6 +9,9 @@
  *   6  the copied objects' old keys: deleted by batches
  *   7  journal "end"
  *
+ * In a hierarchical bucket one request stands for 3 and 6, and comes before 2 and 4, in which the
+ * staged files only follow it; what happens if it cannot be had is the above.
+ *
  * An error up to 4 leaves the old name; what was copied by then is taken back. After a crash
  * 2, 3, 6 and 7 are done again by the next mount (fs_finish_renames()), while it is in use: what
  * has been made under a new name since is newer, and stays.
@@ -19,6 +22,7 @@
 #include "fs/remove.h"
 #include "fs/rename_impl.h"
 #include "fs/rename_journal.h"
+#include "fs/rename_whole.h"
 #include "fs/stage.h"
 
 #include <errno.h>
@@ -74,7 +78,8 @@ int fs_mover_rename_staged(struct fs_mover *m, struct fs_inode *inode, struct sp
     if (m->finishing && fs_mover_made_since(m->fs, new_key))
         return 0;
     doomed = fs_replacing(m->fs, new_key);
-    r = fs_rename_file(file, new_key, m->call, err);
+    r = m->along ? spool_move_file(file, new_key, err)
+                 : fs_rename_file(file, new_key, m->call, err);
     if (r < 0 && doomed)
         fs_replacing_failed(m->fs, new_key);
     if (r < 0 || !inode)
@@ -82,7 +87,7 @@ int fs_mover_rename_staged(struct fs_mover *m, struct fs_inode *inode, struct sp
     ou_lock_scope(&m->fs->lock);
     fs_gone_add(&m->fs->gone, key, ou_now_ms());
     fs_gone_made(&m->fs->gone, new_key);
-    if (inode->has_remote && !spool_file_pending(file))
+    if (!m->along && inode->has_remote && !spool_file_pending(file))
         inode->lost = true;
     inode->own_changes++;
     return 0;
@@ -146,14 +151,36 @@ static bool never_published_locked(const struct fs_inode *top)
     return true;
 }
 
+/* What is known about the object under its old key holds for the new one. */
+static void went_along_locked(struct fs_mover *m, struct fs_inode *i)
+{
+    ou_autofree char *new_key = NULL, *key = NULL;
+    struct fs_mover back = {.from = m->to, .to = m->from};
+    struct spool_attr attr = {.mode = 0};
+    struct fs_record *record;
+    struct ou_error err;
+
+    i->own_changes++;
+    if (!i->has_remote || fs_inode_key(&m->fs->tree, i, &new_key, &err) < 0)
+        return;
+    key = fs_mover_new_key(&back, new_key);
+    record = key ? fs_attrs_match(&m->fs->tree.attrs, key, &i->seen) : NULL;
+    if (record && spool_attr_copy(&attr, &record->attr, &err) == 0) {
+        (void)fs_attrs_put(&m->fs->tree.attrs, new_key, &i->seen, &i->remote, &attr, &err);
+        spool_attr_fini(&attr);
+    }
+}
+
 /* Objects that were copied have versions of their own; about others the bucket must be asked. */
-static void versions_locked(struct fs_inode *top)
+static void versions_locked(struct fs_mover *m, struct fs_inode *top)
 {
     for (struct fs_inode *i = top; i; i = fs_tree_next(i, top)) {
         i->moved = false;
         if (i->dir)
             fs_listing_moved(&i->dir->listing);
-        if (!i->staged && i->moved_to) {
+        if (m->along) {
+            went_along_locked(m, i);
+        } else if (!i->staged && i->moved_to) {
             i->remote = i->seen = *i->moved_to;
             i->own_changes++;
         } else if (!i->staged && i->has_remote) {
@@ -198,7 +225,7 @@ static int move_tree(struct fs_mover *m, struct fs_move *move, struct fs_mover_k
         r = fs_move_locked(m->fs, move, NULL, err);
         if (r < 0)
             return r;
-        versions_locked(move->inode);
+        versions_locked(m, move->inode);
         move->inode->dir->renaming = false;
         return 0;
     }
@@ -219,7 +246,7 @@ static void delete_keys(struct fs *fs, const struct fs_mover_keys *k)
     }
 }
 
-/* -- all of it -- */
+/* -- by copies -- */
 
 static void undo(struct fs_mover *m, struct fs_inode *top)
 {
@@ -270,33 +297,115 @@ static int run(struct fs_mover *m, struct fs_move *move, bool remote, struct ou_
     return r;
 }
 
+/* -- in one request -- */
+
+static void take_back_whole(struct fs_mover *m, struct fs_inode *top)
+{
+    struct fs_call call = fs_call_own(m->fs);
+    struct fs_mover back = {
+        .fs = m->fs, .call = &call, .from = m->to, .to = m->from, .along = true};
+    struct ou_error err = OU_ERROR_INIT;
+    bool unknown;
+    int r = fs_whole_request(m->fs, m->to, m->from, &call, &unknown, &err);
+
+    {
+        ou_lock_scope(&m->fs->lock);
+        for (struct fs_inode *i = top; i; i = fs_tree_next(i, top))
+            i->moved = false;
+    }
+    if (r == 1 && rename_staged_below(&back, top, &err) == 0)
+        return;
+    ou_log_error(OU_LOG_FS, &err, "a rename that failed is not taken back wholly from=%s to=%s",
+                 m->from, m->to);
+}
+
+/* Return: 1 done, 0 not to be had so, negative errno. *@unknown: it is for the next mount to learn. */
+static int run_whole(struct fs_mover *m, struct fs_move *move, bool *unknown, struct ou_error *err)
+{
+    struct spool_move along = {.from = m->from, .to = m->to};
+    struct fs_mover_keys gone = {.text = {.data = NULL}};
+    int r = fs_whole_begin(m->fs, &along, m->call, err);
+
+    if (r != 1)
+        return r;
+    r = fs_whole_request(m->fs, m->from, m->to, m->call, unknown, err);
+    if (r == 1) {
+        m->along = true;
+        r = move_tree(m, move, &gone, err);
+        if (r < 0)
+            take_back_whole(m, move->inode);
+        else
+            r = 1;
+    }
+    spool_move_end(m->fs->spool, &along);
+    if (r == 1)
+        delete_keys(m->fs, &gone);
+    ou_buf_fini(&gone.text);
+    return r;
+}
+
+static int rename_whole(struct fs_mover *m, struct fs_move *move, struct ou_error *err)
+{
+    struct fs *fs = m->fs;
+    bool unknown = false;
+    uint64_t id;
+    int r;
+
+    if (!oss_client_hierarchical(fs->client))
+        return 0;
+    r = fs_renames_begin(fs->renames, m->from, m->to, FS_RENAME_WHOLE, &id, err);
+    if (r < 0)
+        return r;
+    r = run_whole(m, move, &unknown, err);
+    if (unknown)
+        ou_log_error(OU_LOG_FS, err, "not known whether it was renamed from=%s to=%s", m->from,
+                     m->to);
+    else
+        fs_renames_end(fs->renames, id);
+    return r;
+}
+
+static int rename_copying(struct fs_mover *m, struct fs_move *move, bool remote,
+                          struct ou_error *err)
+{
+    uint64_t id;
+    int r = fs_renames_begin(m->fs->renames, m->from, m->to, "", &id, err);
+
+    if (r < 0)
+        return r;
+    r = run(m, move, remote, err);
+    fs_renames_end(m->fs->renames, id);
+    return r;
+}
+
 int fs_rename_dir(struct fs *fs, struct fs_move *move, const struct fs_call *call,
                   struct ou_error *err)
 {
     struct fs_call patient = *call;
     struct fs_mover m;
-    uint64_t id;
     bool remote;
     int r;
 
     if (!call->may_wait)
         return FS_MUST_WAIT;
     patient.deadline_ms = 0;
-    r = fs_renames_begin(fs->renames, move->key, move->new_key, "", &id, err);
+    r = fs_mover_init(&m, fs, move->key, move->new_key, &patient, err);
     if (r < 0)
         return r;
-    r = fs_mover_init(&m, fs, move->key, move->new_key, &patient, err);
-    if (r == 0) {
-        {
-            ou_lock_scope(&fs->lock);
-            remote = !never_published_locked(move->inode);
-            move->inode->dir->renaming = true;
-        }
-        r = run(&m, move, remote, err);
-        fs_mover_fini(&m);
+    {
+        ou_lock_scope(&fs->lock);
+        remote = !never_published_locked(move->inode);
+        move->inode->dir->renaming = true;
     }
-    fs_renames_end(fs->renames, id);
-    return r;
+    r = remote ? rename_whole(&m, move, err) : 0;
+    if (r == 0)
+        r = rename_copying(&m, move, remote, err);
+    {
+        ou_lock_scope(&fs->lock);
+        move->inode->dir->renaming = false;
+    }
+    fs_mover_fini(&m);
+    return r < 0 ? r : 0;
 }
 
 /* -- after a crash -- */

@@ -10,10 +10,12 @@
 #include "fs/fetch.h"
 #include "fs/rename_impl.h"
 #include "fs/rename_journal.h"
+#include "fs/rename_whole.h"
 #include "fs/resolve.h"
 #include "fs/stage.h"
 #include "oss/ops.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,24 +126,77 @@ static int finish_object(struct fs *fs, const struct fs_rename_left *left, struc
     return r < 0 ? r : 0;
 }
 
-void fs_finish_renames(struct fs *fs)
+struct fs_rename_todo {
+    struct fs_rename_left left;
+    struct spool_move move; /* begun if .whole */
+    bool whole;
+    struct fs_rename_todo *next;
+};
+
+int fs_find_renames(struct fs *fs, struct ou_error *err)
 {
+    struct fs_rename_todo **at = &fs->todo;
     struct fs_rename_left left;
 
     while (fs_renames_left(fs->renames, &left)) {
-        struct ou_error err = OU_ERROR_INIT;
-        int r;
+        struct fs_rename_todo *todo = calloc(1, sizeof(*todo));
 
-        ou_log_info(OU_LOG_FS, "finishing a rename from=%s to=%s", left.from, left.to);
-        r = *left.etag ? finish_object(fs, &left, &err)
-                       : fs_finish_rename_dir(fs, left.from, left.to, &err);
-        if (r == 0)
-            fs_renames_end(fs->renames, left.id);
+        if (!todo) {
+            free(left.from);
+            free(left.to);
+            return ou_error_set(err, ENOMEM, "renames that were cut short");
+        }
+        todo->left = left;
+        todo->whole = strcmp(left.etag, FS_RENAME_WHOLE) == 0;
+        todo->move = (struct spool_move){.from = left.from, .to = left.to};
+        if (todo->whole)
+            spool_move_begin(fs->spool, &todo->move);
+        *at = todo;
+        at = &todo->next;
+    }
+    return 0;
+}
+
+static void drop_first(struct fs *fs)
+{
+    struct fs_rename_todo *todo = fs->todo;
+
+    if (todo->whole)
+        spool_move_end(fs->spool, &todo->move);
+    fs->todo = todo->next;
+    free(todo->left.from);
+    free(todo->left.to);
+    free(todo);
+}
+
+void fs_forget_renames(struct fs *fs)
+{
+    while (fs->todo)
+        drop_first(fs);
+}
+
+static int finish(struct fs *fs, const struct fs_rename_todo *todo, struct ou_error *err)
+{
+    const struct fs_rename_left *left = &todo->left;
+
+    if (todo->whole)
+        return fs_whole_finish(fs, left->from, left->to, err);
+    return *left->etag ? finish_object(fs, left, err)
+                       : fs_finish_rename_dir(fs, left->from, left->to, err);
+}
+
+void fs_finish_renames(struct fs *fs)
+{
+    for (; fs->todo; drop_first(fs)) {
+        const struct fs_rename_left *left = &fs->todo->left;
+        struct ou_error err = OU_ERROR_INIT;
+
+        ou_log_info(OU_LOG_FS, "finishing a rename from=%s to=%s", left->from, left->to);
+        if (finish(fs, fs->todo, &err) == 0)
+            fs_renames_end(fs->renames, left->id);
         else
             ou_log_error(OU_LOG_FS, &err,
-                         "rename stays half done until the next mount from=%s to=%s", left.from,
-                         left.to);
-        free(left.from);
-        free(left.to);
+                         "rename stays half done until the next mount from=%s to=%s", left->from,
+                         left->to);
     }
 }

@@ -17,6 +17,7 @@ struct fs_mover {
         *call;             /* each request has the client's deadline; all of them may take long */
     const char *from, *to; /* keys; both end in "/" */
     uint64_t begun_ms;
+    bool along;     /* one request has renamed all objects: what is staged only follows */
     bool finishing; /* after a crash: the tree has both names, and nothing moves in it */
     struct fs_pool *copiers;
     pthread_cond_t landed; /* with the filesystem's lock: a copy ended */

@@ -2,8 +2,8 @@
  * Renames that a crash has cut short: renames.journal in the spool's directory.
  *
  * Lines (base/journal.h): {"op":"begin","id":N,"from":KEY,"to":KEY,"etag":TEXT}, {"op":"end","id":N};
- * keys as ou_json_quote_bytes() writes them. Of a directory both end in "/", and there is no etag;
- * of an object it is the one that is copied. Empty when nothing is under way.
+ * keys as ou_json_quote_bytes() writes them. Of a directory both end in "/", and there is no etag,
+ * or FS_RENAME_WHOLE (fs/rename_whole.h); of an object it is the one that is copied. Empty when nothing is under way.
  *
  * Thread-safe. Lock: rank OU_RANK_FS + 40, inside.
  */

@@ -67,6 +67,8 @@ struct fs {
     struct fs_task startup;     /* what fs_run() begins with */
     struct fs_attrs_file *attrs_file;
     struct fs_renames *renames;
+    struct fs_rename_todo *todo; /* renames that a crash has cut short; startup only */
+    struct ou_cancel *ending;    /* triggered by fs_free() */
 };
 
 /* -- told to the kernel (session.c), from a pool; nothing happens unless mounted -- */

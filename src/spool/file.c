@@ -323,7 +323,8 @@ static uint64_t due_of_locked(const struct spool_file *f)
         return 0;
     if (spool_file_left_behind_locked(f)) /* before anybody else uploads to that key */
         return 1;
-    if (!spool_file_pending_locked(f) || f->poisoned || f->held || !free_now)
+    if (!spool_file_pending_locked(f) || f->poisoned || f->held || !free_now ||
+        spool_move_blocks_locked(f))
         return 0;
     if (f->retry_ms)
         return f->retry_ms;

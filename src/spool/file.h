@@ -220,6 +220,10 @@ void spool_replaced_drop(struct spool_file *replaced);
 /** spool_replaced_settle() - no lock held: if @file has a stable version, what it has replaced goes. */
 int spool_replaced_settle(struct spool_file *file, struct ou_error *err);
 
+/* -- move.c -- */
+/** spool_move_blocks_locked() - .lock held: a request is changing the name, nothing of the file may begin. */
+bool spool_move_blocks_locked(const struct spool_file *file);
+
 /* -- copy.c -- */
 /** spool_copy_base() - the object @from gets the name @key, too; no lock is held. @to: what lies there then. */
 int spool_copy_base(struct spool_file *file, const struct spool_base *from, const char *key,

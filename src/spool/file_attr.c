@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "spool/move.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -162,7 +163,8 @@ int spool_file_clone(struct spool_file *from, struct spool_file *to, struct ou_e
 
     ou_mutex_lock(&to->io);
     ou_mutex_lock(&to->lock);
-    empty = to->size == 0 && !to->unlinked && !to->poisoned;
+    empty = to->size == 0 && !to->unlinked && !to->poisoned &&
+            !spool_is_moving(to->spool, base.key); /* it would be sought under its old name */
     if (empty) {
         spool_file_take_readers_locked(to, old);
         to->low = 0;

@@ -2,6 +2,7 @@
  * Reading: what is local comes from its slot, what is not from the base, the rest is zeros.
  */
 #include "spool/early.h"
+#include "spool/move.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -11,7 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ANSWER_MS UINT64_C(60000) /* how long a reader waits for a publishing request */
+#define ANSWER_MS     UINT64_C(60000) /* how long a reader waits for a publishing request */
+#define LOOK_AGAIN_MS UINT64_C(20)
 
 /* -- the base -- */
 
@@ -79,6 +81,22 @@ static void wake_reader(void *arg)
     ou_mutex_unlock(&f->lock);
 }
 
+/* The base is not there any more: perhaps its name is being changed. Return: true: look again. */
+static bool is_moved(struct spool_file *f, const struct spool_base_reader *r, int i,
+                     struct ou_cancel *cancel)
+{
+    const uint64_t deadline = ou_now_ms() + ANSWER_MS;
+    bool moved;
+
+    ou_mutex_lock(&f->lock);
+    while (f->reader[i] == r && spool_is_moving(f->spool, f->s.key) &&
+           !ou_cancel_triggered(cancel) && ou_now_ms() < deadline)
+        (void)ou_cond_wait_until(&f->changed, &f->lock, ou_now_ms() + LOOK_AGAIN_MS);
+    moved = f->reader[i] != r;
+    ou_mutex_unlock(&f->lock);
+    return moved;
+}
+
 /*
  * The base is not there any more. If a version of ours is just being published, that may be why:
  * its answer, which is on its way, tells. Return: true: look again.
@@ -118,7 +136,8 @@ ssize_t spool_file_read_base(struct spool_file *f, bool stable, void *buf, size_
         return -err->errnum;
 
     n = xfer_reader_read(r->reader, buf, len, offset, 0, cancel, err);
-    if ((n == -ESTALE || n == -ENOENT) && !stable && replaced_by_us(f, r, i, cancel))
+    if ((n == -ESTALE || n == -ENOENT) && !stable &&
+        (is_moved(f, r, i, cancel) || replaced_by_us(f, r, i, cancel)))
         n = -EAGAIN; /* the new object has the bytes */
     if (n == 0 && len)
         n = ou_error_say(err, EIO, "the base of %s ends too early", f->id);

@@ -32,6 +32,7 @@ enum {
     SPOOL_RANK_TABLE = OU_RANK_SPOOL + 5,
     SPOOL_RANK_DELETES = OU_RANK_SPOOL + 8,
     SPOOL_RANK_FILE = OU_RANK_SPOOL + 10,
+    SPOOL_RANK_MOVES = OU_RANK_SPOOL + 15,
     SPOOL_RANK_TIMER = OU_RANK_SPOOL + 20,
     SPOOL_RANK_SPACE = OU_RANK_SPOOL + 25,
     SPOOL_RANK_CACHE = OU_RANK_SPOOL + 27,
@@ -45,6 +46,7 @@ enum {
 #define SPOOL_SIDECAR_SUFFIX ".ckpt"
 
 struct spool_cache;
+struct spool_move;
 struct spool_upload;
 
 /* When what is to be done for a file: a heap of due times (schedule.c). Holds references. */
@@ -92,6 +94,14 @@ struct spool_deletes {
     } locked;
 };
 
+/* Names that one request is changing (move.c). */
+struct spool_moves {
+    struct ou_mutex lock;     /* rank SPOOL_RANK_MOVES */
+    struct spool_move *first; /* .lock */
+    atomic_uint count;        /* of them: usually none, and then .lock is not taken */
+    atomic_uint begun;        /* so far */
+};
+
 struct spool {
     /* constant after spool_open() */
     struct spool_config config;
@@ -114,6 +124,7 @@ struct spool {
     struct spool_timer timer;
     struct spool_space space;
     struct spool_deletes deletes;
+    struct spool_moves moves;
 
     pthread_t keeper;
     bool keeper_running;        /* owner only */

@@ -11,6 +11,7 @@
  * bucket.
  */
 #include "spool/rename.h"
+#include "spool/move.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -253,6 +254,66 @@ int spool_file_rename(struct spool_file *f, const char *key, uint64_t deadline_m
 
     do {
         r = rename_now(&n, err);
+    } while (r == LOOK_ANEW);
+    return r < 0 ? ou_error_prefix(err, "rename to %s", key) : 0;
+}
+
+/* -- with its object -- */
+
+/* .io held. */
+static int move_one(struct spool_file *f, const char *key, struct ou_error *err)
+{
+    ou_auto(ou_buf_fini) struct ou_buf line = {0};
+    bool has_base = f->s.base.present && !strcmp(f->s.base.key, f->s.key);
+    struct spool_base base = {0};
+    int r = 0;
+
+    if (has_base) {
+        base = f->s.base; /* but for its key */
+        base.key = (char *)key;
+    }
+    spool_record_rename(&line, spool_next_seq(f->spool), key, f->s.absent, has_base ? &base : NULL);
+    if (spool_sidecar_exists(&f->s) || f->has_sidecar)
+        r = spool_file_journal(f, &line, has_base, err);
+    if (r < 0)
+        return r;
+    spool_upload_restart(f);
+    switch_name(f, &line, err);
+    return 0;
+}
+
+static int try_move(struct spool_file *f, struct spool_file *replaced, const char *key,
+                    struct ou_error *err)
+{
+    struct spool_file *both[2] = {f, replaced};
+    int r = 0;
+
+    spool_files_lock(both, 2);
+    if (f->unlinked || f->displaced)
+        r = ou_error_set(err, ENOENT, "rename to %s", key);
+    else if (f->replaced != replaced)
+        r = LOOK_ANEW;
+    else if (replaced) /* first: the other has a higher sequence number */
+        r = move_one(replaced, key, err);
+    if (r == 0)
+        r = move_one(f, key, err);
+    spool_files_unlock(both, 2);
+    return r;
+}
+
+int spool_move_file(struct spool_file *f, const char *key, struct ou_error *err)
+{
+    struct spool_file *over = NULL, *replaced;
+    int r;
+
+    if (spool_find(f->spool, key, &over)) {
+        spool_file_unref(over);
+        return over == f ? 0 : ou_error_set(err, EEXIST, "rename to %s", key);
+    }
+    do {
+        replaced = spool_replaced_of(f);
+        r = try_move(f, replaced, key, err);
+        spool_file_unref(replaced);
     } while (r == LOOK_ANEW);
     return r < 0 ? ou_error_prefix(err, "rename to %s", key) : 0;
 }

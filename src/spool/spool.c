@@ -99,6 +99,7 @@ static void init_locks(struct spool *spool)
     ou_mutex_init(&spool->deletes.lock, SPOOL_RANK_DELETES);
     ou_cond_init(&spool->deletes.wake);
     ou_cond_init(&spool->deletes.done);
+    ou_mutex_init(&spool->moves.lock, SPOOL_RANK_MOVES);
     ou_mutex_init(&spool->timer.lock, SPOOL_RANK_TIMER);
     ou_cond_init(&spool->timer.wake);
     ou_mutex_init(&spool->space.lock, SPOOL_RANK_SPACE);
@@ -200,6 +201,7 @@ void spool_close(struct spool *spool)
     (void)pthread_cond_destroy(&spool->sleep);
     ou_mutex_fini(&spool->lock);
     ou_mutex_fini(&spool->deletes.lock);
+    ou_mutex_fini(&spool->moves.lock);
     ou_mutex_fini(&spool->timer.lock);
     ou_mutex_fini(&spool->space.lock);
     ou_mutex_fini(&spool->sleep_lock);

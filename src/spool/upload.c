@@ -124,7 +124,7 @@ static bool may_start(struct spool_file *f)
 
     ou_lock_scope(&f->lock);
     due = !f->up && !f->unlinked && !f->poisoned && !f->held && spool_file_pending_locked(f) &&
-          (!f->writers || f->publishable == f->s.version);
+          (!f->writers || f->publishable == f->s.version) && !spool_move_blocks_locked(f);
     if (due && f->retry_ms > ou_now_ms() && !f->hurry)
         due = false;
     if (due && !f->hurry && !f->retry_ms &&

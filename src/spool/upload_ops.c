@@ -171,6 +171,7 @@ static int let_out(struct spool_upload *up, struct ou_error *err)
         spool_upload_is_ending(up) || f->unlinked || f->replaced || strcmp(up->key, f->s.key) != 0;
     if (!up->is_frozen)
         held = held || f->poisoned || (f->writers && f->publishable != f->s.version);
+    held = held || spool_move_blocks_locked(f);
     ou_mutex_unlock(&f->lock);
     if (held || f->early.on || !spool_upload_claim(up))
         return 0;
