@@ -35,7 +35,7 @@ struct fs_version fs_version_written(const struct oss_written *written, uint64_t
     struct fs_version v = {
         .size = size,
         .modified_s = FS_MODIFIED_UNKNOWN,
-        .written_s = now_s,
+        .written_s = written->date_s ? written->date_s : now_s,
         .crc64 = written->crc64,
         .has_crc64 = written->has_crc64,
     };

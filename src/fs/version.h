@@ -15,7 +15,7 @@ struct fs_version {
     char etag[OSS_ETAG_SIZE];
     uint64_t size;
     int64_t modified_s; /* Last-Modified; UNKNOWN: we wrote it and have not seen it listed yet */
-    int64_t written_s;  /* in that case: our clock when OSS had confirmed it */
+    int64_t written_s;  /* in that case: when OSS had confirmed it, by its clock (else by ours) */
     uint64_t crc64;
     bool has_crc64;
     bool link; /* an OSS Symlink object: a HEAD shows the target's ETag and size */
@@ -23,7 +23,7 @@ struct fs_version {
 
 struct fs_version fs_version_of_object(const struct oss_object *object);
 struct fs_version fs_version_of_entry(const struct oss_list_entry *entry);
-/** fs_version_written() - what we have just written ourselves. */
+/** fs_version_written() - what we have just written ourselves; @now_s: our clock. */
 struct fs_version fs_version_written(const struct oss_written *written, uint64_t size,
                                      int64_t now_s);
 

@@ -113,10 +113,14 @@ static bool get_crc64(const struct oss_http_reply *reply, uint64_t *crc64)
 void oss_fields_written(const struct oss_http_reply *reply, struct oss_written *out)
 {
     const char *etag = oss_http_header(reply, "etag");
+    const char *date = oss_http_header(reply, "date");
+    time_t when;
 
     *out = (struct oss_written){.etag = ""};
     if (etag)
         (void)oss_xml_etag(out->etag, etag);
+    if (date && ou_parse_http_date(date, &when))
+        out->date_s = when;
     out->has_crc64 = get_crc64(reply, &out->crc64);
     get(reply, "x-oss-version-id", out->version_id, sizeof(out->version_id));
     get(reply, "x-oss-request-id", out->request_id, sizeof(out->request_id));

@@ -67,6 +67,7 @@ struct oss_written {
     char etag[OSS_ETAG_SIZE];
     uint64_t crc64;
     bool has_crc64;
+    int64_t date_s; /* the server's clock at that moment; 0: not told */
     char version_id[128];
     char request_id[48];
 };

@@ -100,7 +100,9 @@ static void it_is_ours(struct xfer_upload *u, const struct oss_object *object, b
     ou_log_info(OU_LOG_XFER, "published, though the answer was lost key=%s etag=%s", u->key,
                 object->etag);
     ou_lock_scope(&u->engine->lock);
-    *w = (struct oss_written){.crc64 = object->crc64, .has_crc64 = object->has_crc64};
+    *w = (struct oss_written){.crc64 = object->crc64,
+                              .has_crc64 = object->has_crc64,
+                              .date_s = object->last_modified.tv_sec};
     (void)snprintf(w->etag, sizeof(w->etag), "%s", object->etag);
     (void)snprintf(w->version_id, sizeof(w->version_id), "%s", object->version_id);
     u->result.checked = checked;

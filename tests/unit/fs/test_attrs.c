@@ -45,6 +45,20 @@ static void what_we_wrote_is_known_again_by_a_time_that_is_not_later(void **stat
     assert_false(fs_version_same(&ours, &listed)); /* from now on exactly that one */
 }
 
+/* Ours may be minutes wrong without OSS refusing our requests. */
+static void the_time_of_a_write_is_told_by_the_clock_of_oss(void **state)
+{
+    const struct oss_written told = {.etag = "E", .date_s = 1000}, untold = {.etag = "E"};
+    struct fs_version ours = fs_version_written(&told, 3, 500), listed = version("E", 3, 1000);
+
+    (void)state;
+    assert_true(fs_version_same(&ours, &listed));
+    ours = fs_version_written(&untold, 3, 500);
+    assert_false(fs_version_same(&ours, &listed));
+    listed = version("E", 3, 500);
+    assert_true(fs_version_same(&ours, &listed));
+}
+
 static void put(struct fs_attrs *a, const char *key, const struct fs_version *v, mode_t mode)
 {
     struct spool_attr attr = {.mode = mode};
@@ -219,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(another_etag_size_or_time_is_another_version),
         cmocka_unit_test(what_we_wrote_is_known_again_by_a_time_that_is_not_later),
+        cmocka_unit_test(the_time_of_a_write_is_told_by_the_clock_of_oss),
         cmocka_unit_test(after_a_kill_only_old_records_are_trusted),
         cmocka_unit_test(a_record_holds_for_its_version_only),
         cmocka_unit_test(the_least_recently_used_goes_first),
