@@ -23,6 +23,9 @@
 #define BUCKET_MIN 3
 #define BUCKET_MAX 63
 
+#define PROBE_PATIENCE_MS 15000u /* a person is waiting; fstab at boot tries again */
+#define KIND_PATIENCE_MS  5000u  /* for what is good to know, and seldom matters */
+
 void cli_session_fini(struct cli_session *s)
 {
     oss_client_free(s->client);
@@ -248,12 +251,13 @@ static void explain(const struct cli_session *s, struct ou_error *err)
 }
 
 /* Without the right to ask, or an answer, it counts as an ordinary bucket, as most are. */
-static void learn_kind(struct cli_session *s, const struct oss_call *call)
+static void learn_kind(struct cli_session *s)
 {
+    const struct oss_call call = {.deadline_ms = ou_now_ms() + KIND_PATIENCE_MS};
     struct oss_bucket_info info;
     struct ou_error err = OU_ERROR_INIT;
 
-    if (oss_bucket_info(s->client, call, &info, &err) == 0)
+    if (oss_bucket_info(s->client, &call, &info, &err) == 0)
         oss_client_set_hierarchical(s->client, info.hierarchical);
     else if (oss_error_verdict(&err) == OSS_FINAL)
         ou_log_debug(OU_LOG_CLI, "not told whether the bucket is hierarchical: %s", err.message);
@@ -264,15 +268,14 @@ static void learn_kind(struct cli_session *s, const struct oss_call *call)
 int cli_session_probe(struct cli_session *s, struct ou_error *err)
 {
     struct oss_list_page page = {0};
-    const uint64_t patience_ms = 15000; /* a person is waiting; fstab at boot tries again */
-    const struct oss_call call = {.deadline_ms = ou_now_ms() + patience_ms};
+    const struct oss_call call = {.deadline_ms = ou_now_ms() + PROBE_PATIENCE_MS};
     int r = oss_list_objects(s->client, &call, s->prefix, "/", NULL, NULL, 1, &page, err);
 
     oss_list_page_fini(&page);
     if (r < 0)
         explain(s, err);
     else
-        learn_kind(s, &call);
+        learn_kind(s);
     return r;
 }
 

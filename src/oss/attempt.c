@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define REFUSAL_MAX   (UINT32_C(64) << 10)
 #define IDLE_SLOW     5u           /* Complete and copies are silent until they are done */
@@ -177,15 +178,21 @@ static int refused(struct oss_attempt *a, struct ou_error *err)
 }
 
 /*
- * OSS gives each answer an id. A 2xx without comes from somebody else (a hotel's login page, a
- * proxy), and nothing was stored. Bytes of an object are exempt: their range and ETag were
- * checked, and a cache in between may have taken the id away.
+ * OSS leaves its mark on an answer: an id, its name, headers of its own, XML. A 2xx with none of
+ * them comes from somebody else (a hotel's login page, a proxy), and nothing was stored. Exempt are
+ * bytes of an object, whose range and ETag were checked, and 204: a page has a body.
  */
 static int check_origin(const struct oss_attempt *a, struct ou_error *err)
 {
-    if (a->rq->write || oss_http_header(&a->reply->http, "x-oss-request-id"))
+    const struct oss_http_reply *http = &a->reply->http;
+    const char *server = oss_http_header(http, "server"),
+               *type = oss_http_header(http, "content-type");
+
+    if (a->rq->write || http->status == 204 || oss_http_has_header_of(http, "x-oss-") ||
+        (server && strstr(server, "OSS")) ||
+        (type && (!strncasecmp(type, "application/xml", 15) || !strncasecmp(type, "text/xml", 8))))
         return 0;
-    return oss_xml_bad(err, "HTTP %d from something that is not OSS", a->reply->http.status);
+    return oss_xml_bad(err, "HTTP %d from something that is not OSS", http->status);
 }
 
 /* A 2xx is a success when the operation can use it; it may even be an <Error>. */

@@ -126,6 +126,21 @@ void oss_fields_written(const struct oss_http_reply *reply, struct oss_written *
     get(reply, "x-oss-request-id", out->request_id, sizeof(out->request_id));
 }
 
+int oss_fields_result(const struct oss_reply *reply, const char *root, struct oss_written *out,
+                      struct ou_error *err)
+{
+    char etag[OSS_ETAG_SIZE];
+    int r;
+
+    oss_fields_written(&reply->http, out);
+    if (!reply->body.len && out->etag[0])
+        return 0;
+    r = oss_xml_result_etag(reply->body.data, reply->body.len, root, etag, err);
+    if (r == 0)
+        memcpy(out->etag, etag, sizeof(etag));
+    return r;
+}
+
 int oss_fields_accept_written(struct oss_request *rq, struct oss_reply *reply, struct ou_error *err)
 {
     struct oss_written *out = rq->ctx;

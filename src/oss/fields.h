@@ -27,6 +27,12 @@ int oss_fields_object(const struct oss_http_reply *reply, struct oss_object *out
 /** oss_fields_accept_written() - an .accept for writes: what was stored has an ETag. @rq->ctx: struct oss_written. */
 int oss_fields_accept_written(struct oss_request *rq, struct oss_reply *reply,
                               struct ou_error *err);
+/**
+ * oss_fields_result() - what the reply of a write with a document tells
+ * @root: of the document, which holds an ETag; without a document the headers must
+ */
+int oss_fields_result(const struct oss_reply *reply, const char *root, struct oss_written *out,
+                      struct ou_error *err);
 /** oss_fields_written() - what a write's reply tells. */
 void oss_fields_written(const struct oss_http_reply *reply, struct oss_written *out);
 

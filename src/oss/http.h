@@ -54,6 +54,8 @@ struct oss_http_reply {
 void oss_http_reply_fini(struct oss_http_reply *reply);
 /** oss_http_header() - the first header called @name (lower case), or NULL. */
 const char *oss_http_header(const struct oss_http_reply *reply, const char *name);
+/** oss_http_has_header_of() - a header whose name begins with @prefix (lower case) is there. */
+bool oss_http_has_header_of(const struct oss_http_reply *reply, const char *prefix);
 
 struct oss_http_exchange {
     /* The request. */

@@ -28,6 +28,20 @@ const char *oss_http_header(const struct oss_http_reply *reply, const char *name
     return NULL;
 }
 
+bool oss_http_has_header_of(const struct oss_http_reply *reply, const char *prefix)
+{
+    const char *at = reply->headers.data, *end = at ? at + reply->headers.len : NULL;
+    size_t len = strlen(prefix);
+
+    while (at < end) {
+        if (!strncmp(at, prefix, len))
+            return true;
+        at += strlen(at) + 1;
+        at += strlen(at) + 1;
+    }
+    return false;
+}
+
 /* "host:port" of the URL, for sentences; a key may be a secret to others, so it is left out. */
 static void name_host(const struct run *r, char *out, size_t size)
 {

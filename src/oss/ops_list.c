@@ -190,9 +190,19 @@ int oss_list_uploads(struct oss_client *c, const struct oss_call *call, const ch
 
 /* -- the bucket -- */
 
+/* A server that has not got the operation may list the bucket, as without a parameter: it tells nothing. */
 static int accept_bucket(struct oss_request *rq, struct oss_reply *reply, struct ou_error *err)
 {
-    return oss_xml_bucket_info(reply->body.data, reply->body.len, rq->ctx, err);
+    ou_auto(oss_list_page_fini) struct oss_list_page page = {.entries = NULL};
+    ou_autofree char *marker = NULL;
+    struct oss_bucket_info *out = rq->ctx;
+    struct ou_error why = OU_ERROR_INIT;
+
+    if (oss_xml_list(reply->body.data, reply->body.len, &page, &marker, &why) == 0) {
+        *out = (struct oss_bucket_info){.location = ""};
+        return 0;
+    }
+    return oss_xml_bucket_info(reply->body.data, reply->body.len, out, err);
 }
 
 int oss_bucket_info(struct oss_client *c, const struct oss_call *call, struct oss_bucket_info *out,

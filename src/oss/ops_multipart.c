@@ -99,16 +99,11 @@ static int accept_part_copy(struct oss_request *rq, struct oss_reply *reply, str
 {
     struct part_copy *p = rq->ctx;
     const char *range = oss_http_header(&reply->http, "content-range");
-    char etag[OSS_ETAG_SIZE];
-    int r = oss_xml_result_etag(reply->body.data, reply->body.len, "CopyPartResult", etag, err);
+    int r = oss_fields_result(reply, "CopyPartResult", &p->written, err);
 
     if (r == 0 && range)
         r = oss_range_check(206, range, NULL, p->offset, p->size, err);
-    if (r < 0)
-        return r;
-    oss_fields_written(&reply->http, &p->written);
-    memcpy(p->written.etag, etag, sizeof(etag));
-    return 0;
+    return r;
 }
 
 int oss_upload_part_copy(struct oss_client *c, const struct oss_call *call, const char *key,
@@ -176,16 +171,7 @@ static int write_parts(const struct oss_part *parts, size_t count, struct ou_buf
 
 static int accept_complete(struct oss_request *rq, struct oss_reply *reply, struct ou_error *err)
 {
-    struct oss_written *out = rq->ctx;
-    char etag[OSS_ETAG_SIZE];
-    int r = oss_xml_result_etag(reply->body.data, reply->body.len, "CompleteMultipartUploadResult",
-                                etag, err);
-
-    if (r < 0)
-        return r;
-    oss_fields_written(&reply->http, out);
-    memcpy(out->etag, etag, sizeof(etag));
-    return 0;
+    return oss_fields_result(reply, "CompleteMultipartUploadResult", rq->ctx, err);
 }
 
 int oss_complete_upload(struct oss_client *c, const struct oss_call *call, const char *key,

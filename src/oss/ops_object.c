@@ -88,15 +88,7 @@ int oss_delete_object(struct oss_client *c, const struct oss_call *call, const c
 
 static int accept_copy(struct oss_request *rq, struct oss_reply *reply, struct ou_error *err)
 {
-    struct oss_written *out = rq->ctx;
-    char etag[OSS_ETAG_SIZE];
-    int r = oss_xml_result_etag(reply->body.data, reply->body.len, "CopyObjectResult", etag, err);
-
-    if (r < 0)
-        return r;
-    oss_fields_written(&reply->http, out);
-    memcpy(out->etag, etag, sizeof(etag));
-    return 0;
+    return oss_fields_result(reply, "CopyObjectResult", rq->ctx, err);
 }
 
 int oss_copy_object(struct oss_client *c, const struct oss_call *call, const char *source_key,

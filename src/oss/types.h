@@ -49,7 +49,7 @@ struct oss_object {
     uint64_t crc64;
     bool has_crc64;
     struct timespec last_modified;
-    char content_type[128];
+    char content_type[512];
     char type[16];          /* Normal, Multipart, Appendable, Symlink; "" unknown */
     char storage_class[24]; /* "" unknown */
     char restore[96];       /* x-oss-restore, "" if absent */

@@ -8,6 +8,7 @@
 #include "oss/xml.h"
 
 #include "base/buf.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <libxml/parser.h>
@@ -23,7 +24,7 @@ struct parse {
     int (*close)(void *ctx, const struct oss_xml_element *e, struct ou_error *err);
     void *ctx;
     struct ou_error *err;
-    struct ou_buf text;
+    struct ou_buf text, trimmed;
     const char *names[OSS_XML_DEPTH_MAX]; /* the open elements */
     unsigned depth;                       /* how many */
     int result;
@@ -53,6 +54,37 @@ bool oss_xml_copy(char *out, size_t size, const char *text)
         return true;
     out[0] = '\0';
     return false;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Where @text begins without the blanks at its ends, and how long it is then. */
+static char *trimmed(char *text, size_t *len)
+{
+    while (*len && is_blank(text[*len - 1]))
+        (*len)--;
+    while (*len && is_blank(*text)) {
+        text++;
+        (*len)--;
+    }
+    return text;
+}
+
+size_t oss_xml_key(char *text, bool encoded)
+{
+    size_t len = strlen(text);
+    char *begin;
+
+    if (!encoded)
+        return len;
+    begin = trimmed(text, &len);
+    memmove(text, begin, len);
+    len = ou_percent_decode(text, len, true);
+    text[len] = '\0';
+    return len;
 }
 
 bool oss_xml_etag(char out[OSS_ETAG_SIZE], const char *text)
@@ -102,16 +134,25 @@ static void on_start(void *ctx, const xmlChar *name, const xmlChar *prefix, cons
     ou_buf_clear(&p->text);
 }
 
-static bool is_blank(char c)
+/* The text of @e without the blanks at its ends; .whole stays as it is. */
+static void trim(struct parse *p, struct oss_xml_element *e)
 {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    e->whole = p->text.data;
+    e->len = p->text.len;
+    e->text = trimmed(p->text.data, &e->len);
+    if (!e->text[e->len])
+        return;
+    ou_buf_clear(&p->trimmed);
+    ou_buf_add(&p->trimmed, e->text, e->len);
+    ou_buf_add(&p->trimmed, "", 1);
+    e->text = p->trimmed.data;
 }
 
 static void on_end(void *ctx, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri)
 {
     struct parse *p = ctx;
     char empty[1] = "";
-    struct oss_xml_element e = {.name = (const char *)name, .text = empty};
+    struct oss_xml_element e = {.name = (const char *)name, .text = empty, .whole = empty};
     int r;
 
     (void)prefix, (void)uri;
@@ -119,20 +160,12 @@ static void on_end(void *ctx, const xmlChar *name, const xmlChar *prefix, const 
         return;
     e.depth = --p->depth;
     e.parent = p->depth ? p->names[p->depth - 1] : "";
-    r = ou_buf_check(&p->text, p->err);
+    if (p->text.len && !p->text.failed)
+        trim(p, &e);
+    r = ou_buf_check(p->trimmed.failed ? &p->trimmed : &p->text, p->err);
     if (r < 0) {
         stop(p, r);
         return;
-    }
-    if (p->text.len) {
-        e.text = p->text.data;
-        e.len = p->text.len;
-    }
-    while (e.len && is_blank(e.text[e.len - 1]))
-        e.text[--e.len] = '\0';
-    while (e.len && is_blank(e.text[0])) {
-        e.text++;
-        e.len--;
     }
     r = p->close(p->ctx, &e, p->err);
     if (r < 0)
@@ -200,5 +233,6 @@ int oss_xml_parse(const void *data, size_t len, const char *root,
         xmlFreeDoc(p.parser->myDoc);
     xmlFreeParserCtxt(p.parser);
     ou_buf_fini(&p.text);
+    ou_buf_fini(&p.trimmed);
     return p.result;
 }

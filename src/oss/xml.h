@@ -3,8 +3,8 @@
  *
  * Bytes from outside: at most OSS_XML_MAX of them, nested at most OSS_XML_DEPTH_MAX deep, no
  * DOCTYPE, no entities but the five, no network. Names are compared without their namespace,
- * unknown elements are skipped, children come in any order, values are trimmed, and decoded
- * where <EncodingType> says so. Pure; any thread.
+ * unknown elements are skipped, children come in any order, values are trimmed, keys are decoded
+ * where <EncodingType> says so and taken as they are where it does not. Pure; any thread.
  *
  * Each oss_xml_X() returns 0, -ENOMEM, or the error of code BadReply: not well-formed, another root
  * element, or something that must be there is not. On failure @out is empty.
@@ -30,6 +30,7 @@ struct oss_xml_element {
     const char *name;
     char *text; /* trimmed, NUL-terminated, may be changed in place; "" when there are children */
     size_t len;
+    char *whole; /* .text before it was trimmed: blanks are a part of a key that is not encoded */
 };
 
 /**
@@ -49,6 +50,8 @@ bool oss_xml_is(const struct oss_xml_element *e, const char *parent, const char 
 bool oss_xml_copy(char *out, size_t size, const char *text);
 /** oss_xml_etag() - likewise without the quotes. */
 bool oss_xml_etag(char out[OSS_ETAG_SIZE], const char *text);
+/** oss_xml_key() - an element's .whole to the key's bytes, in place; @encoded: <EncodingType> says url. */
+size_t oss_xml_key(char *text, bool encoded);
 
 /** oss_xml_error() - Return: true when @data is an <Error> document with a <Code>. */
 bool oss_xml_error(const void *data, size_t len, struct oss_refusal *out);

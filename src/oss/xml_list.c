@@ -30,10 +30,10 @@ static void list_fini(struct list *l)
     free(l->next_marker);
 }
 
-static int keep_text(char **out, const struct oss_xml_element *e, struct ou_error *err)
+static int keep_text(char **out, const char *text, struct ou_error *err)
 {
     free(*out);
-    *out = strdup(e->text);
+    *out = strdup(text);
     return *out ? 0 : ou_error_set(err, ENOMEM, "parse a listing");
 }
 
@@ -68,7 +68,7 @@ static int close_content(struct list *l, const struct oss_xml_element *e, struct
 
     if (!strcmp(e->name, "Key")) {
         now->key_len = e->len;
-        return keep_text(&now->key, e, err);
+        return keep_text(&now->key, e->whole, err);
     }
     if (!strcmp(e->name, "Size"))
         l->has_size = ou_parse_u64(e->text, &now->size);
@@ -96,9 +96,9 @@ static int close_top(struct list *l, const struct oss_xml_element *e, struct ou_
     else if (!strcmp(e->name, "EncodingType"))
         l->encoded = !strcmp(e->text, "url");
     else if (!strcmp(e->name, "NextContinuationToken") && e->len)
-        return keep_text(&l->page.next_token, e, err);
+        return keep_text(&l->page.next_token, e->text, err);
     else if (!strcmp(e->name, "NextMarker") && e->len)
-        return keep_text(&l->next_marker, e, err);
+        return keep_text(&l->next_marker, e->whole, err);
     return 0;
 }
 
@@ -112,15 +112,9 @@ static int close_list(void *ctx, const struct oss_xml_element *e, struct ou_erro
         return close_content(l, e, err);
     if (e->depth == 2 && oss_xml_is(e, "CommonPrefixes", "Prefix")) {
         l->now.key_len = e->len;
-        return keep_text(&l->now.key, e, err);
+        return keep_text(&l->now.key, e->whole, err);
     }
     return 0;
-}
-
-static void decode(char *s, bool plus_is_space)
-{
-    if (s)
-        s[ou_percent_decode(s, strlen(s), plus_is_space)] = '\0';
 }
 
 static int by_key(const void *a, const void *b)
@@ -136,16 +130,12 @@ static void finish(struct list *l)
 {
     struct oss_list_page *p = &l->page;
 
-    if (l->encoded) {
-        for (size_t i = 0; i < p->count; i++) {
-            struct oss_list_entry *e = &p->entries[i];
-
-            e->key_len = ou_percent_decode(e->key, e->key_len, true);
-            e->key[e->key_len] = '\0';
-        }
-        decode(l->next_marker, true);
-        decode(p->next_token, false); /* base64 may hold a plus of its own */
-    }
+    for (size_t i = 0; i < p->count; i++)
+        p->entries[i].key_len = oss_xml_key(p->entries[i].key, l->encoded);
+    if (l->next_marker)
+        (void)oss_xml_key(l->next_marker, l->encoded);
+    if (l->encoded && p->next_token) /* base64 may hold a plus of its own */
+        p->next_token[ou_percent_decode(p->next_token, strlen(p->next_token), false)] = '\0';
     for (size_t i = 1; i < p->count; i++)
         if (by_key(&p->entries[i - 1], &p->entries[i]) > 0) {
             qsort(p->entries, p->count, sizeof(*p->entries), by_key);

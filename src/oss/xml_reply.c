@@ -120,7 +120,7 @@ static int close_deleted(void *ctx, const struct oss_xml_element *e, struct ou_e
     if (oss_xml_is(e, "DeleteResult", "EncodingType"))
         d->encoded = !strcmp(e->text, "url");
     else if (oss_xml_is(e, "Deleted", "Key") && e->depth == 2 && d->deleted)
-        d->deleted(d->ctx, e->text, d->encoded ? ou_percent_decode(e->text, e->len, true) : e->len);
+        d->deleted(d->ctx, e->whole, oss_xml_key(e->whole, d->encoded));
     return 0;
 }
 

@@ -162,7 +162,7 @@ static int close_uploads(void *ctx, const struct oss_xml_element *e, struct ou_e
         else if (!strcmp(e->name, "EncodingType"))
             u->encoded = !strcmp(e->text, "url");
         else if (!strcmp(e->name, "NextKeyMarker") && e->len)
-            return keep_text(&u->list.next_key, e->text, err);
+            return keep_text(&u->list.next_key, e->whole, err);
         else if (!strcmp(e->name, "NextUploadIdMarker") && e->len)
             return keep_text(&u->list.next_upload_id, e->text, err);
         return 0;
@@ -170,18 +170,12 @@ static int close_uploads(void *ctx, const struct oss_xml_element *e, struct ou_e
     if (e->depth != 2 || strcmp(e->parent, "Upload") != 0)
         return 0;
     if (!strcmp(e->name, "Key"))
-        return keep_text(&u->now.key, e->text, err);
+        return keep_text(&u->now.key, e->whole, err);
     if (!strcmp(e->name, "UploadId"))
         (void)oss_xml_copy(u->now.upload_id, sizeof(u->now.upload_id), e->text);
     else if (!strcmp(e->name, "Initiated"))
         (void)ou_parse_iso8601(e->text, &u->now.initiated);
     return 0;
-}
-
-static void decode(char *s)
-{
-    if (s)
-        s[ou_percent_decode(s, strlen(s), true)] = '\0';
 }
 
 int oss_xml_uploads(const void *data, size_t len, struct oss_upload_list *out, struct ou_error *err)
@@ -193,10 +187,10 @@ int oss_xml_uploads(const void *data, size_t len, struct oss_upload_list *out, s
         return r;
     if (u.list.truncated && !u.list.next_key)
         return oss_xml_bad(err, "a list of uploads that goes on, and does not say where");
-    for (size_t i = 0; i < u.list.count && u.encoded; i++)
-        decode(u.list.uploads[i].key);
-    if (u.encoded)
-        decode(u.list.next_key);
+    for (size_t i = 0; i < u.list.count; i++)
+        (void)oss_xml_key(u.list.uploads[i].key, u.encoded);
+    if (u.list.next_key)
+        (void)oss_xml_key(u.list.next_key, u.encoded);
     *out = u.list;
     u.list = (struct oss_upload_list){.uploads = NULL};
     return 0;

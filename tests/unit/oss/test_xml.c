@@ -71,6 +71,31 @@ static void a_v1_listing_without_encoding_is_read_too(void **state)
     oss_list_page_fini(&page);
 }
 
+static void blanks_at_the_ends_of_a_key_are_its_own_unless_it_is_encoded(void **state)
+{
+    static const char plain[] =
+        "<ListBucketResult><CommonPrefixes><Prefix> d /</Prefix></CommonPrefixes>"
+        "<Contents><Key> a%20 </Key><Size> 1 </Size></Contents></ListBucketResult>";
+    static const char encoded[] =
+        "<ListBucketResult><Contents><Key>\r\n  %20a+\r\n</Key><Size>1</Size></Contents>"
+        "<EncodingType>url</EncodingType></ListBucketResult>";
+    struct oss_list_page page;
+    char *marker;
+
+    (void)state;
+    assert_int_equal(list(plain, &page, &marker), 0);
+    assert_int_equal(page.count, 2);
+    assert_string_equal(page.entries[0].key, " a%20 ");
+    assert_int_equal(page.entries[0].key_len, 6);
+    assert_int_equal(page.entries[0].size, 1);
+    assert_string_equal(page.entries[1].key, " d /");
+    oss_list_page_fini(&page);
+    assert_int_equal(list(encoded, &page, &marker), 0);
+    assert_string_equal(page.entries[0].key, " a ");
+    assert_int_equal(page.entries[0].key_len, 3);
+    oss_list_page_fini(&page);
+}
+
 static void an_empty_listing_is_no_error(void **state)
 {
     static const char *const forms[] = {
@@ -294,6 +319,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_v2_listing_is_read_whole),
         cmocka_unit_test(a_v1_listing_without_encoding_is_read_too),
+        cmocka_unit_test(blanks_at_the_ends_of_a_key_are_its_own_unless_it_is_encoded),
         cmocka_unit_test(an_empty_listing_is_no_error),
         cmocka_unit_test(a_listing_that_cannot_be_true_is_refused),
         cmocka_unit_test(depth_and_size_and_number_are_bounded),
