@@ -52,7 +52,6 @@ struct fs_config {
     bool read_only, allow_other, default_permissions;
     bool attrs_from_list; /* attrs=list: never HEAD for attributes */
     enum fs_completion close, fsync;
-    bool delete_sync;            /* the spool's: unlink and rmdir wait for the network */
     unsigned request_threads;    /* calls that may wait for the network, at once; 0: 64 */
     uint64_t request_timeout_ms; /* 0: 60 s */
     const char *fsname;          /* first field of /proc/mounts */

@@ -93,7 +93,7 @@ void fs_replacing_failed(struct fs *fs, const char *key)
         }
     }
     /* If all who read it have closed it meanwhile, they left it alone. */
-    if (!read && spool_delete(fs->spool, key, NULL, &err) < 0)
+    if (!read && spool_delete_later(fs->spool, key, &err) < 0)
         ou_log_warn(OU_LOG_FS, &err, "unlinked object stays key=%s", key);
 }
 
@@ -122,7 +122,7 @@ int fs_delete_doomed(struct fs *fs, struct fs_inode *inode, struct ou_error *err
         }
         key = strdup(inode->doomed);
     }
-    r = key ? spool_delete(fs->spool, key, NULL, err) : ou_error_set(err, ENOMEM, "delete");
+    r = key ? spool_delete_later(fs->spool, key, err) : ou_error_set(err, ENOMEM, "delete");
     ou_lock_scope(&fs->lock); /* doomed until now: a LIST meanwhile does not show the name again */
     if (r == 0)
         fs_gone_add(&fs->gone, key, ou_now_ms());
@@ -243,7 +243,7 @@ int fs_unlink(struct fs *fs, uint64_t parent_id, const char *name, const struct 
     struct fs_inode *parent, *inode;
     int r;
 
-    if (fs->config.delete_sync && !call->may_wait)
+    if (spool_delete_waits(fs->spool) && !call->may_wait)
         return FS_MUST_WAIT;
     r = victim(fs, parent_id, name, call, &parent, &inode, err);
     if (r != 0)
@@ -354,7 +354,7 @@ int fs_rmdir(struct fs *fs, uint64_t parent_id, const char *name, const struct f
     struct fs_inode *parent, *inode;
     int r;
 
-    if (fs->config.delete_sync && !call->may_wait)
+    if (spool_delete_waits(fs->spool) && !call->may_wait)
         return FS_MUST_WAIT;
     r = victim(fs, parent_id, name, call, &parent, &inode, err);
     if (r != 0)

@@ -159,6 +159,15 @@ static void delete_one(struct spool *spool, struct spool_delete_entry *e)
         put_back_locked(d, e, r < 0 ? backoff_ms(d->locked.attempts++, &err) : 0);
 }
 
+/*
+ * It is the batch that is refused, not the keys: where there are no batches (a hierarchical
+ * bucket, a server that has not got them), or one key of it cannot be read, each goes alone.
+ */
+static bool is_batch_refused(const struct ou_error *err)
+{
+    return err->http_status == 400 || err->http_status == 405 || err->http_status == 501;
+}
+
 static void settle_batch(struct spool *spool, struct batch *b, int r, const struct ou_error *err)
 {
     struct spool_deletes *d = &spool->deletes;
@@ -186,7 +195,7 @@ static void settle_batch(struct spool *spool, struct batch *b, int r, const stru
     spool_delete_finish_locked(d, b->entries, done);
     ou_mutex_unlock(&d->lock);
     for (size_t i = 0; i < left; i++) {
-        if (final)
+        if (final && !is_batch_refused(err))
             refuse(spool, b->left[i], err);
         else
             delete_one(spool, b->left[i]);
@@ -281,6 +290,16 @@ int spool_delete(struct spool *spool, const char *key, struct ou_cancel *cancel,
 {
     if (spool->config.delete_sync && !spool_base_needed(spool, key, NULL))
         return delete_now(spool, key, cancel, err);
+    return spool_deletes_add(spool, key, NULL, err);
+}
+
+bool spool_delete_waits(const struct spool *spool)
+{
+    return spool->config.delete_sync;
+}
+
+int spool_delete_later(struct spool *spool, const char *key, struct ou_error *err)
+{
     return spool_deletes_add(spool, key, NULL, err);
 }
 

@@ -130,6 +130,10 @@ bool spool_is_deleted(struct spool *spool, const char *key);
  */
 int spool_delete(struct spool *spool, const char *key, struct ou_cancel *cancel,
                  struct ou_error *err);
+/** spool_delete_waits() - delete_sync: spool_delete() waits for the network. */
+bool spool_delete_waits(const struct spool *spool);
+/** spool_delete_later() - by the next batch in any case: for who must not wait. */
+int spool_delete_later(struct spool *spool, const char *key, struct ou_error *err);
 /**
  * spool_file_rename() - the staged file is called @key from now on
  *
