@@ -2,7 +2,8 @@
 # Install what the tests need, build, and run all tests: sh tests/run.sh
 #
 #   OSSUP_BUILD   where to build; default: build/ in the clone
-#   OSSUP_JOBS    how many tests at once; default: one more than the machine has processors
+#   OSSUP_JOBS    how many tests at once; default: twice as many as the machine has processors,
+#                 because most of a test is waiting: for a disk, a timer, a process
 #
 # Three builds, and what runs in each:
 #   plain   everything: unit and integration tests, the local server's own tests and its witness, seeds
@@ -17,7 +18,7 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 build=${OSSUP_BUILD:-$here/build}
 processors=$(nproc)
-jobs=${OSSUP_JOBS:-$((processors + 1))}
+jobs=${OSSUP_JOBS:-$((2 * processors))}
 
 "$here/packaging/install-deps.sh" test
 
