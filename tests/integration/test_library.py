@@ -96,7 +96,9 @@ def test_example_uploads_and_goes_on(installed, server, bucket, path, static):
     server.fault("UploadPart", {"type": "stall"}, **{"from": 4})
     process = subprocess.Popen(words, env=installed.env, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
-    wait_until("3 parts are there", lambda: len(server.requests("UploadPart")) >= 3)
+    wait_until("3 parts are there, and 3 are held",
+               lambda: len(server.requests("UploadPart")) == 3 and
+               server.fault_state()[0]["acted"] == 3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
@@ -163,7 +165,7 @@ def test_strict_c_and_cxx(installed):
 def test_cmake_package(installed, server, bucket, folder, path):
     build = folder / "consumer"
     flags = " ".join(installed.flags)
-    run("cmake", "-S", HERE / "consumer", "-B", build, "-D",
+    run("cmake", "-G", "Ninja", "-S", HERE / "consumer", "-B", build, "-D",
         f"CMAKE_PREFIX_PATH={installed.prefix}", "-D", f"CMAKE_C_FLAGS={flags}", env=installed.env)
     run("cmake", "--build", build, env=installed.env)
     for program in ("shared", "static"):

@@ -82,7 +82,9 @@ def main():
     assert len(errors) > 80, "the table in errors.c is not found"
     found += compare("error", errors, errors_of_man(man_text))
     lint = subprocess.run(["mandoc", "-Tlint", page], capture_output=True, text=True).stdout
-    found += [line for line in lint.splitlines() if "mandoc.db" not in line]
+    # Which other pages this machine has is not the page's fault.
+    found += [line for line in lint.splitlines()
+              if "mandoc.db" not in line and "referenced manual not found" not in line]
     print("\n".join(found) or "the same options in both")
     return 1 if found else 0
 
