@@ -96,7 +96,7 @@ def test_off_sends_nothing_before_the_close(server, bucket, make_mount):
 
 @pytest.mark.parametrize("name", ["x.tmp", "x.part", ".big.Ab3xY9", "x~", ".#x", ".x.swp"])
 def test_temporary_name_waits_for_its_rename(name, server, bucket, make_mount):
-    mount = make_mount(**{**OPTIONS, "settle": "1s"}).start()
+    mount = make_mount(**{**OPTIONS, "settle": "1h"}).start()
     data = noise(6 * MIB)
     server.clear_log()
     with writer(mount.path / name, data):
