@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum phase { MOUNTED, DRAINING };
 
@@ -229,6 +230,17 @@ static int start_control(struct cli_daemon *d, struct ou_error *err)
     return 0;
 }
 
+/* Each file that a program has open takes some; 1024, a login's usual limit, is soon used up. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int cli_daemon_start(struct cli_session *session, const char *mountpoint,
                      struct cli_daemon **daemon, struct ou_error *err)
 {
@@ -244,6 +256,7 @@ int cli_daemon_start(struct cli_session *session, const char *mountpoint,
     d->drain_cancel = ou_cancel_new();
     handled_signals(&set);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* the signals thread takes them */
+    raise_descriptor_limit();
 
     r = d->mountpoint && d->drain_cancel ? 0 : ou_error_set(err, ENOMEM, "daemon");
     if (r == 0)

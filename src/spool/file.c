@@ -169,6 +169,26 @@ void spool_file_leave_locked(struct spool_file *f)
     }
 }
 
+void spool_file_rest(struct spool_file *f)
+{
+    bool idle;
+
+    ou_mutex_assert_held(&f->io);
+    ou_mutex_lock(&f->lock);
+    idle = !f->busy && !f->opens && !f->up;
+    ou_mutex_unlock(&f->lock);
+    if (idle)
+        ou_journal_close(&f->journal);
+}
+
+void spool_file_leave(struct spool_file *f)
+{
+    ou_mutex_lock(&f->lock);
+    spool_file_leave_locked(f);
+    ou_mutex_unlock(&f->lock);
+    spool_file_rest(f);
+}
+
 /* -- disk -- */
 
 void spool_file_disk(struct spool_file *f, uint64_t reserved)

@@ -132,6 +132,9 @@ int spool_file_fd_locked(struct spool_file *file, enum extent_slot slot, bool cr
                          struct ou_error *err);
 void spool_file_enter_locked(struct spool_file *file); /* descriptors stay open until leave */
 void spool_file_leave_locked(struct spool_file *file);
+/** spool_file_rest() - .io held: thousands may wait, so one that nobody uses holds no descriptor. */
+void spool_file_rest(struct spool_file *file);
+void spool_file_leave(struct spool_file *file); /* .io held: and rest */
 /** spool_file_disk() - after the data files changed: @reserved bytes had been admitted. */
 void spool_file_disk(struct spool_file *file, uint64_t reserved);
 void spool_file_remove_data(struct spool_file *file);                         /* .io */

@@ -38,13 +38,6 @@ static void enter(struct spool_file *f)
     ou_mutex_unlock(&f->lock);
 }
 
-static void leave(struct spool_file *f)
-{
-    ou_mutex_lock(&f->lock);
-    spool_file_leave_locked(f);
-    ou_mutex_unlock(&f->lock);
-}
-
 int spool_file_close(struct spool_file *f, bool writer, struct ou_error *err)
 {
     bool last_writer, drop;
@@ -71,7 +64,7 @@ int spool_file_close(struct spool_file *f, bool writer, struct ou_error *err)
         ou_mutex_unlock(&f->lock);
         spool_upload_kick(f);
     }
-    leave(f);
+    spool_file_leave(f);
     drop = spool_file_settle_down(f);
     ou_mutex_unlock(&f->io);
     if (drop)
@@ -87,7 +80,7 @@ int spool_file_flush(struct spool_file *f, struct ou_error *err)
     enter(f);
     spool_early_take_times(f);
     r = spool_file_make_stable(f, false, err);
-    leave(f);
+    spool_file_leave(f);
     if (r == 0) {
         ou_mutex_lock(&f->lock);
         r = told_locked(f, err);
@@ -109,7 +102,9 @@ static void presync(struct spool_file *f)
         if (fd[i] >= 0)
             (void)fdatasync(fd[i]); /* an error is met again under the lock */
     }
-    leave(f);
+    ou_mutex_lock(&f->lock);
+    spool_file_leave_locked(f);
+    ou_mutex_unlock(&f->lock);
 }
 
 int spool_file_sync(struct spool_file *f, struct ou_error *err)
@@ -120,7 +115,7 @@ int spool_file_sync(struct spool_file *f, struct ou_error *err)
     ou_lock_scope(&f->io);
     enter(f);
     r = spool_file_make_stable(f, true, err);
-    leave(f);
+    spool_file_leave(f);
     ou_mutex_lock(&f->lock);
     if (r == 0) {
         f->publishable = f->s.version;
@@ -172,7 +167,7 @@ int spool_file_upload(struct spool_file *f, uint64_t deadline_ms, struct ou_canc
     ou_mutex_lock(&f->io);
     enter(f);
     r = spool_file_make_stable(f, false, err);
-    leave(f);
+    spool_file_leave(f);
     ou_mutex_lock(&f->lock);
     if (r == 0) {
         f->publishable = f->s.version;

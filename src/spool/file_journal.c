@@ -100,7 +100,6 @@ static int open_sidecar(struct spool_file *f, struct ou_error *err)
 int spool_file_journal(struct spool_file *f, const struct ou_buf *lines, bool sync,
                        struct ou_error *err)
 {
-    bool idle;
     int r;
 
     ou_mutex_assert_held(&f->io);
@@ -110,11 +109,7 @@ int spool_file_journal(struct spool_file *f, const struct ou_buf *lines, bool sy
     r = open_sidecar(f, err);
     if (r == 0)
         r = append_lines(f, lines, sync, err);
-    ou_mutex_lock(&f->lock);
-    idle = !f->opens && !f->up && !f->busy;
-    ou_mutex_unlock(&f->lock);
-    if (idle)
-        ou_journal_close(&f->journal);
+    spool_file_rest(f);
     return r < 0 ? ou_error_prefix(err, "journal of %s", f->s.key) : 0;
 }
 

@@ -204,9 +204,7 @@ static ssize_t write_any(struct spool_file *f, const void *buf, size_t len, cons
             r = change_at(f, buf, len, offset, err);
         spool_file_disk(f, len);
     }
-    ou_mutex_lock(&f->lock);
-    spool_file_leave_locked(f);
-    ou_mutex_unlock(&f->lock);
+    spool_file_leave(f);
     ou_mutex_unlock(&f->io);
     return r < 0 ? r : (ssize_t)len;
 }

@@ -55,8 +55,8 @@ static void look_after_open(struct spool_file *f)
         f->publishable = f->s.version;
         spool_file_plan_locked(f);
     }
-    spool_file_leave_locked(f);
     ou_mutex_unlock(&f->lock);
+    spool_file_leave(f);
     spool_upload_kick(f);
 }
 
@@ -77,9 +77,7 @@ static void sync_one(struct spool_file *f)
     ou_mutex_unlock(&f->lock);
     if (spool_file_make_synced(f, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "sync of a staged file id=%s", f->id);
-    ou_mutex_lock(&f->lock);
-    spool_file_leave_locked(f);
-    ou_mutex_unlock(&f->lock);
+    spool_file_leave(f);
     if (f->garbage)
         spool_file_reclaim(f);
 }
@@ -106,8 +104,8 @@ static void look_after_closed(struct spool_file *f)
         ou_log_warn(OU_LOG_SPOOL, &err, "closed file is not taken over key=%s", f->s.key);
     ou_mutex_lock(&f->lock);
     spool_file_plan_locked(f);
-    spool_file_leave_locked(f);
     ou_mutex_unlock(&f->lock);
+    spool_file_leave(f);
 }
 
 static void round_of(struct spool *spool, bool (*want)(struct spool_file *f),

@@ -156,6 +156,7 @@ static void detach(struct spool_upload *up)
     spool_file_leave_locked(f); /* closes what nobody has open */
     (void)pthread_cond_broadcast(&f->changed);
     ou_mutex_unlock(&f->lock);
+    spool_file_rest(f);
 }
 
 static void tell_all(struct spool *spool)
