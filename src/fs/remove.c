@@ -174,11 +174,37 @@ static void gone_locked(struct fs *fs, struct fs_inode *parent, struct fs_inode 
     fs_inode_unlink(&fs->tree, inode);
 }
 
+/*
+ * The object is deleted, the name goes. What has been staged meanwhile, because somebody has opened
+ * it for writing, is unlinked, too: it would be uploaded under that name. @file: held then, and for
+ * the caller to give back.
+ */
+static int gone_with_staged(struct fs *fs, struct fs_inode *parent, struct fs_inode *inode,
+                            const char *key, struct spool_file **file, struct ou_error *err)
+{
+    for (;;) {
+        int r;
+
+        {
+            ou_lock_scope(&fs->lock);
+            if (!inode->staged || inode->staged == *file) {
+                gone_locked(fs, parent, inode, key);
+                return 0;
+            }
+        }
+        if (!*file && fs_stage_held(fs, inode, file)) {
+            r = spool_file_unlink(*file, err);
+            if (r < 0)
+                return r;
+        }
+    }
+}
+
 /* Take @inode out of the bucket, or see to it that somebody will. */
 static int remove_object(struct fs *fs, struct fs_inode *parent, struct fs_inode *inode,
                          const struct fs_call *call, struct ou_error *err)
 {
-    struct spool_file *file = NULL;
+    struct spool_file *file = NULL, *idle = NULL;
     ou_autofree char *key = NULL;
     bool doom, held;
     int r;
@@ -200,19 +226,16 @@ static int remove_object(struct fs *fs, struct fs_inode *parent, struct fs_inode
         }
     }
     held = fs_stage_held(fs, inode, &file);
-    if (held || spool_find(fs->spool, key, &file)) /* it may have been unstaged a moment ago */
-        r = spool_file_unlink(file, err);
+    if (held || spool_find(fs->spool, key, &idle)) /* it may have been unstaged a moment ago */
+        r = spool_file_unlink(held ? file : idle, err);
     else if (!inode->dir || inode->has_remote || !inode->dir->marker_known ||
              inode->dir->has_marker)
         r = spool_delete(fs->spool, key, call->cancel, err);
-    if (r == 0) {
-        ou_lock_scope(&fs->lock);
-        gone_locked(fs, parent, inode, key);
-    }
-    if (held)
+    if (r == 0)
+        r = gone_with_staged(fs, parent, inode, key, &file, err);
+    if (file)
         fs_stage_done(fs, inode, file);
-    else
-        spool_file_unref(file);
+    spool_file_unref(idle);
     return r;
 }
 

@@ -160,10 +160,31 @@ static int rename_by_spool(struct fs *fs, struct fs_move *m, const struct fs_cal
     return r;
 }
 
+/*
+ * The object has been copied, now the tree follows. Return: 1 it has; 0: what has been staged
+ * meanwhile, of either name, is for the spool to rename.
+ */
+static int follow_copy(struct fs *fs, struct fs_move *m, const struct fs_version *copy,
+                       struct ou_error *err)
+{
+    struct fs_inode *inode = m->inode;
+    int r;
+
+    ou_lock_scope(&fs->lock);
+    if (inode->staged || (m->over && m->over->staged))
+        return 0;
+    inode->remote = inode->seen = *copy;
+    inode->own_changes++;
+    r = fs_move_locked(fs, m, copy, err);
+    if (r < 0)
+        return r;
+    (void)fs_attrs_put(&fs->tree.attrs, m->new_key, copy, copy, &inode->attr, err);
+    return 1;
+}
+
 static int rename_object(struct fs *fs, struct fs_move *m, const struct fs_call *call,
                          struct ou_error *err)
 {
-    struct fs_inode *inode = m->inode;
     struct fs_version version, copy;
     int r;
 
@@ -171,25 +192,19 @@ static int rename_object(struct fs *fs, struct fs_move *m, const struct fs_call 
         return FS_MUST_WAIT;
     {
         ou_lock_scope(&fs->lock);
-        version = inode->remote;
+        version = m->inode->remote;
     }
     r = spool_knows(fs, m->new_key) ? 0 : fs_whole_object(fs, m, call, err);
     if (r != 0)
         return r < 0 ? r : 0;
     r = fs_copy_object(fs, m->key, &version, m->new_key, call, &copy, err);
-    if (r < 0)
-        return r;
+    if (r == 1)
+        r = follow_copy(fs, m, &copy, err);
     if (r == 0)
         return rename_by_spool(fs, m, call, err);
-    if (spool_delete(fs->spool, m->key, call->cancel, err) < 0)
+    if (r == 1 && spool_delete(fs->spool, m->key, call->cancel, err) < 0)
         ou_log_warn(OU_LOG_FS, err, "renamed, but the old name stays key=%s", m->key);
-    ou_lock_scope(&fs->lock);
-    inode->remote = inode->seen = copy;
-    inode->own_changes++;
-    r = fs_move_locked(fs, m, &copy, err);
-    if (r == 0)
-        (void)fs_attrs_put(&fs->tree.attrs, m->new_key, &copy, &copy, &inode->attr, err);
-    return r;
+    return r < 0 ? r : 0;
 }
 
 static int move_file(struct fs *fs, struct fs_move *m, const struct fs_call *call,
