@@ -115,7 +115,7 @@ static const struct {
     {408, EIO, OSS_RETRY},     {409, EBUSY, OSS_FINAL},  {411, EIO, OSS_FINAL},
     {412, ESTALE, OSS_FINAL},  {413, EFBIG, OSS_FINAL},  {414, ENAMETOOLONG, OSS_FINAL},
     {416, EINVAL, OSS_FINAL},  {424, EIO, OSS_FINAL},    {429, EIO, OSS_THROTTLE},
-    {501, ENOTSUP, OSS_FINAL}, {503, EIO, OSS_THROTTLE},
+    {501, ENOTSUP, OSS_FINAL}, {503, EIO, OSS_THROTTLE}, {507, EDQUOT, OSS_FINAL},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -147,6 +147,9 @@ static struct meaning meaning_of(int status, const char *code)
     if (ends_with(code, "QpsLimitExceeded") || ends_with(code, "RateLimitExceeded") ||
         (status == 503 && ends_with(code, "LimitExceeded")))
         return (struct meaning){"", EIO, OSS_THROTTLE};
+    /* Public OSS sets no quota; what is installed at a customer's, or stands in for OSS, may. */
+    if (ends_with(code, "QuotaExceeded") || ends_with(code, "CapacityExceeded"))
+        return (struct meaning){"", EDQUOT, OSS_FINAL};
     return meaning_of_status(status);
 }
 

@@ -18,12 +18,12 @@ static const char *way_out(const struct ou_error *e)
 {
     if (!strcmp(e->code, "NoSuchBucket"))
         return "create the bucket, or correct its name and mount again";
+    if (e->errnum == ENOSPC || e->errnum == EDQUOT)
+        return "make room: it is tried again by itself";
     if (e->http_status == 403 || e->errnum == EACCES)
         return "correct the credentials or the bucket's policy: it is tried again by itself";
     if (e->errnum == ESTALE)
         return "ossfs-up spool export, then ossfs-up spool discard";
-    if (e->errnum == ENOSPC || e->errnum == EDQUOT)
-        return "make room: it is tried again by itself";
     return "ossfs-up spool resume tries again now; ossfs-up spool export saves the bytes";
 }
 

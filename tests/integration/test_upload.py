@@ -1,5 +1,6 @@
 """The main job: a big file goes up in parts, and nothing that goes wrong loses or doubles it."""
 
+import errno
 import hashlib
 import os
 import signal
@@ -270,3 +271,17 @@ def test_sync_of_an_upload_id_that_was_found_again(make_mount, server, bucket):
     mount.start()
     mount.sync()
     assert bucket.get("file") == data
+
+
+def test_a_full_bucket_is_told_by_the_close(make_mount, server, bucket):
+    mount = make_mount(close="upload", settle="0").start()
+    mount.allow_errors("upload parked key=f")
+    server.fault("PutObject", {"type": "status", "status": 403, "code": "BucketQuotaExceeded"})
+    with pytest.raises(OSError) as told:
+        (mount.path / "f").write_bytes(b"more than it may have")
+    assert told.value.errno == errno.EDQUOT
+    assert "make room" in mount.status()["failed"][0]["way_out"]
+    server.clear_faults()
+    mount.run("spool", "resume", mount.path)
+    mount.sync()
+    assert bucket.get("f") == b"more than it may have"

@@ -114,6 +114,21 @@ static void every_spelling_of_a_limit_asks_for_less(void **state)
     assert_int_equal(oss_error_verdict(&c), OSS_THROTTLE);
 }
 
+static void a_full_bucket_is_told_as_one(void **state)
+{
+    struct ou_error a = error_of(403, "BucketQuotaExceeded");
+    struct ou_error b = error_of(409, "StorageCapacityExceeded");
+    struct ou_error c = error_of(507, "");
+
+    (void)state;
+    assert_int_equal(a.errnum, EDQUOT);
+    assert_int_equal(b.errnum, EDQUOT);
+    assert_int_equal(c.errnum, EDQUOT);
+    assert_int_equal(oss_error_verdict(&a), OSS_FINAL);
+    assert_int_equal(oss_error_verdict(&b), OSS_FINAL);
+    assert_int_equal(oss_error_verdict(&c), OSS_FINAL);
+}
+
 static void local_failures_are_final_and_network_ones_are_not(void **state)
 {
     struct ou_error disk = {.errnum = EIO}, memory = {.errnum = ENOMEM}, cancel = {.errnum = EINTR};
@@ -188,6 +203,7 @@ int main(void)
         cmocka_unit_test(the_table_is_the_one_of_the_protocol),
         cmocka_unit_test(an_unknown_code_is_judged_by_its_status),
         cmocka_unit_test(every_spelling_of_a_limit_asks_for_less),
+        cmocka_unit_test(a_full_bucket_is_told_as_one),
         cmocka_unit_test(local_failures_are_final_and_network_ones_are_not),
         cmocka_unit_test(a_refusal_becomes_one_line_with_everything_in_it),
         cmocka_unit_test(the_sentence_names_what_to_mend),
