@@ -8,7 +8,7 @@ build="cmake ninja-build gcc libc6-dev pkg-config fuse3 libfuse3-dev libcurl4-op
     libxml2-dev libjson-c-dev liblzma-dev"
 server="$build libmicrohttpd-dev"
 test="$server libcmocka-dev g++ clang clang-format clang-tidy libclang-rt-dev cppcheck shellcheck codespell
-    mandoc python3 python3-pytest rsync git sqlite3 attr procps xxd curl openssl vim tar"
+    mandoc python3 python3-pytest rsync git sqlite3 attr procps xxd curl openssl vim tar rpm systemd"
 
 case ${1:-build} in
 build) wanted=$build ;;

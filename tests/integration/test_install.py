@@ -85,6 +85,22 @@ def test_a_bucket_may_be_called_like_a_command(prefix, build, folder, make_serve
     wait_until("the daemon has ended", lambda: not os.path.exists(f"/proc/{pid}"))
 
 
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_systemd_has_nothing_to_say_about_the_unit(prefix, folder):
+    unit = (prefix / "lib/systemd/system/ossfs-up@.service").read_text()
+    copy = folder / "ossfs-up@.service"
+    text = unit.replace("ExecStart=ossfs-up ", f"ExecStart={prefix}/bin/ossfs-up ")
+
+    def verify(text):
+        copy.write_text(text)
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", copy], timeout=PATIENCE,
+                              capture_output=True, text=True, check=False)
+        return done.returncode, [line for line in done.stderr.splitlines() if copy.name in line]
+
+    assert verify(text) == (0, [])
+    assert "Restrt" in "".join(verify(text.replace("Restart=", "Restrt="))[1])  # it can fail
+
+
 @pytest.mark.skipif(not shutil.which("dpkg-deb") or not shutil.which("dpkg-shlibdeps"),
                     reason="needs dpkg-deb and dpkg-shlibdeps")
 def test_the_debian_package_is_installable_and_whole(build, folder):
@@ -100,6 +116,31 @@ def test_the_debian_package_is_installable_and_whole(build, folder):
     assert any(re.fullmatch(r"lib/.*libossup\.so\.[0-9.]+|lib/libossup\.so\.[0-9.]+", name)
                for name in listed)
     run("dpkg-deb", "--extract", package, folder / "root")
+    helper = folder / "root/usr/sbin/mount.fuse.ossfs-up"
+    assert helper.resolve() == (folder / "root/usr/bin/ossfs-up").resolve()
+    assert run(folder / "root/usr/bin/ossfs-up", "--version").startswith("ossfs-up ")
+
+
+@pytest.mark.skipif(not shutil.which("rpmbuild"), reason="needs rpmbuild")
+def test_the_rpm_package_is_installable_and_whole(build, folder):
+    if build.sanitizer:
+        pytest.skip("nobody packages a sanitizer build")
+    run("cpack", "-G", "RPM", "-B", folder / "out", cwd=build.path)
+    package = next((folder / "out").glob("ossfs-up-*.rpm"))
+    needed = run("rpm", "-qp", "--requires", package)
+    assert re.search(r"^fuse3$", needed, re.M)
+    assert "libcurl.so.4" in needed and "libfuse3.so.3" in needed and "libossup" not in needed
+    listed = set(run("rpm", "-qpl", package).splitlines())
+    assert {f"/usr/{name}" for name in FILES} <= listed
+    own = [run("rpm", "-qp", "--queryformat", f"%{{{tag}}}", package)
+           for tag in ("LICENSE", "SUMMARY", "VENDOR")]
+    assert own[0] == "Apache-2.0" and "OSS" in own[1] and own[2] == "ossfs-up"
+    folders = {"/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/share/man/man1",
+               "/usr/share/man", "/usr/lib/systemd/system", "/usr/lib/cmake", "/usr/lib/.build-id"}
+    assert not folders & listed  # they belong to others
+    run("rpm2archive", package)  # beside it, as .tgz
+    (folder / "root").mkdir()
+    run("tar", "-xzf", f"{package}.tgz", "-C", folder / "root")
     helper = folder / "root/usr/sbin/mount.fuse.ossfs-up"
     assert helper.resolve() == (folder / "root/usr/bin/ossfs-up").resolve()
     assert run(folder / "root/usr/bin/ossfs-up", "--version").startswith("ossfs-up ")
