@@ -34,6 +34,7 @@ class History:
             self._begin()
             for _ in range(self.STEPS):
                 self._next()
+                self.model.step_done()
             self.model.close_all()
             self.told.append("end")
             self.server.clear_faults()
@@ -55,6 +56,7 @@ class History:
         self.model.crash()
         self._check_versions()
         self.mount.start()
+        self.model.look()
         # A rename that was cut short is finished while the mount is in use: it may show both names.
         wait_until("renames are finished", lambda: not self._mount_difference())
         self._check_mount()
@@ -80,8 +82,13 @@ class History:
         return difference(self.model.expected(), self.model.seen())
 
     def _check_mount(self):
-        wrong = self._mount_difference()
+        wrong = self._mount_difference() or self.model.wrong_times()
         assert not wrong, "the mount: " + "; ".join(wrong)
+
+    def _bodies(self):
+        """{key: body}; a request of a daemon that was killed may still take one away."""
+        bodies = {key: self.bucket.get(key) for key in self.bucket.keys(self.prefix + "/")}
+        return {key: body for key, body in bodies.items() if body is not None}
 
     def _uploads(self):
         return [u for u in self.bucket.uploads() if u[0].startswith(self.prefix + "/")]

@@ -1,11 +1,14 @@
 """What a mount has to be after a crash: a tree in memory with two contents of each file.
 
 `live` is what programs see, `stable` what was closed or fsynced last (None: never). A crash makes
-stable live. Names, directories, symlinks and modes are stable at once. Every operation is done to
-the model and to the mount; `history()` makes random ones from a seed.
+stable live. Names, directories, symlinks, modes and times are stable at once; but what was never
+closed does not take the place of what was: a crash brings that back (`replaced`). Every operation
+is done to the model and to the mount; `step()` makes random ones from a seed.
 """
 
 import contextlib
+import fcntl
+import hashlib
 import os
 import random
 import stat
@@ -17,14 +20,30 @@ DEPTH = 2
 MOST_OPEN = 4
 
 
+def digest(data):
+    return hashlib.sha256(data).digest()
+
+
 class Node:
     def __init__(self, kind, mode, data=b"", stable=None):
         self.kind, self.mode = kind, mode
         self.live, self.stable = bytearray(data), stable
+        self.mtime = None  # in ns, if it was set and nothing was written since
         self.fd = None
+        self.quiet = set()  # digests of what may have become stable since
+        self.replaced = None  # what had the name before, while there is no stable content
+
+    def survivor(self):
+        """What a crash leaves of the name: a node without a descriptor, or None."""
+        if self.stable is None:
+            return self.replaced
+        node = Node(self.kind, self.mode, self.stable, self.stable)
+        node.mtime = self.mtime
+        return node
 
     def settle(self):
-        self.stable = bytes(self.live)
+        self.stable, self.replaced = bytes(self.live), None
+        self.quiet.clear()
 
 
 class Model:
@@ -33,7 +52,8 @@ class Model:
         self.nodes = {}  # by path below the root
         self.detached = []  # unlinked and open
         self.lost = 0  # files whose last writes a crash took: they are kept in the spool
-        self.versions = {b""}  # every content that was ever stable: what an object may have
+        self.flushes = False  # what lies quiet while it is open becomes stable, too
+        self.versions = {digest(b"")}  # of all that was ever stable: what an object may have
 
     # -- asking --
 
@@ -53,12 +73,12 @@ class Model:
         return [n for n in [*self.nodes.values(), *self.detached] if n.fd is not None]
 
     def expected(self, stable=False):
-        """{path: (kind, mode, content)}"""
+        """{path: (kind, mode, content)}; of times: wrong_times()."""
         found = {}
         for path, node in self.nodes.items():
-            content = node.stable if stable else bytes(node.live)
-            if content is not None:
-                found[path] = (node.kind, node.mode, content)
+            node = node.survivor() if stable else node
+            if node is not None:
+                found[path] = (node.kind, node.mode, bytes(node.live))
         return found
 
     def expected_objects(self):
@@ -69,18 +89,35 @@ class Model:
             for path, (kind, mode, content) in self.expected(stable=True).items()
         }
 
+    def is_version(self, body):
+        return digest(body) in self.versions
+
     # -- what happens --
 
+    def step_done(self):
+        """What is open now may lie quiet until the next step."""
+        for node in self.open_nodes() if self.flushes else []:
+            node.quiet.add(digest(node.live))
+            self.versions.add(digest(node.live))
+
+    def look(self):
+        """After a crash: which files had become stable because they lay quiet?"""
+        for path, (mode, quiet) in self.was_open.items():
+            file = self.root / path
+            content = file.read_bytes() if file.is_file() and not file.is_symlink() else None
+            if content is not None and digest(content) in quiet:
+                self.nodes[path] = Node(FILE, mode, content, content)
+
     def crash(self):
+        self.was_open = {p: (n.mode, n.quiet) for p, n in self.nodes.items() if n.quiet}
         for node in self.open_nodes():
             with contextlib.suppress(OSError):
                 os.close(node.fd)
             node.fd = None
         self.detached.clear()
         self.lost += sum(n.stable != n.live for n in self.nodes.values())
-        self.nodes = {p: n for p, n in self.nodes.items() if n.stable is not None}
-        for node in self.nodes.values():
-            node.live = bytearray(node.stable)
+        survivors = {path: node.survivor() for path, node in self.nodes.items()}
+        self.nodes = {path: node for path, node in survivors.items() if node is not None}
 
     def forked(self):
         """A child was started: its copies of the descriptors are closed, which is a close(2) to us."""
@@ -94,7 +131,7 @@ class Model:
 
     def stabilise(self, node):
         node.settle()
-        self.versions.add(node.stable)
+        self.versions.add(digest(node.stable))
 
     def close(self, node):
         os.close(node.fd)
@@ -124,6 +161,7 @@ class Model:
         node.fd = os.open(self.root / path, os.O_RDWR | (os.O_TRUNC if truncate else 0))
         if truncate:
             node.live.clear()
+            node.mtime = None
 
     def write(self, node, data, at):
         assert os.pwrite(node.fd, data, at) == len(data)
@@ -131,12 +169,24 @@ class Model:
             return  # it does not even extend the file
         node.live.extend(bytes(max(0, at + len(data) - len(node.live))))
         node.live[at : at + len(data)] = data
+        node.mtime = None
+
+    def append(self, node, data):
+        """As a log is written; a second descriptor would have to be closed."""
+        flags = fcntl.fcntl(node.fd, fcntl.F_GETFL)
+        fcntl.fcntl(node.fd, fcntl.F_SETFL, flags | os.O_APPEND)
+        assert os.write(node.fd, data) == len(data)
+        fcntl.fcntl(node.fd, fcntl.F_SETFL, flags)
+        if data:
+            node.live.extend(data)
+            node.mtime = None
 
     def append_and_close(self, path, data):
         with open(self.root / path, "ab") as file:
             file.write(data)
         node = self.nodes[path]
         node.live.extend(data)
+        node.mtime = None
         self.stabilise(node)
 
     def truncate_fd(self, node, size):
@@ -153,6 +203,7 @@ class Model:
     def _cut(node, size):
         del node.live[size:]
         node.live.extend(bytes(size - len(node.live)))
+        node.mtime = None
 
     def fsync(self, node):
         os.fsync(node.fd)
@@ -167,7 +218,7 @@ class Model:
         os.symlink(target, self.root / path)
         data = os.fsencode(target)
         self.nodes[path] = Node(LINK, 0o777, data, stable=data)
-        self.versions.add(data)
+        self.versions.add(digest(data))
 
     def unlink(self, path):
         os.unlink(self.root / path)
@@ -179,11 +230,19 @@ class Model:
 
     def rename(self, path, to):
         os.rename(self.root / path, self.root / to)
+        node = self.nodes[path]
         if to in self.nodes:
+            before = self.nodes[to].survivor()
             self.forget(to)
+            if node.stable is None and node.replaced is None:
+                node.replaced = before
         moved = {p: to + p[len(path) :] for p in self.children(path)}
         moved[path] = to
         self.nodes = {moved.get(p, p): n for p, n in self.nodes.items()}
+
+    def set_times(self, path, mtime):
+        os.utime(self.root / path, ns=(mtime, mtime))
+        self.nodes[path].mtime = mtime
 
     def chmod(self, path, mode):
         os.chmod(self.root / path, mode)
@@ -207,6 +266,14 @@ class Model:
                     assert len(entry[1]) == st.st_size, f"{path}: size {st.st_size}"
                 found[path] = (entry[0], stat.S_IMODE(st.st_mode), entry[1])
         return found
+
+
+    def wrong_times(self):
+        """Of what had its time set."""
+        set_ones = {path: n.mtime for path, n in self.nodes.items() if n.mtime is not None}
+        seen = {path: os.lstat(self.root / path).st_mtime_ns for path in set_ones}
+        return [f"{path}: time {seen[path]}, not {mtime}" for path, mtime in set_ones.items()
+                if seen[path] != mtime]
 
 
 def difference(expected, seen):
@@ -246,8 +313,8 @@ def step(model, source):
     r = source.random
     kind = r.choices(
         ["create", "open", "write", "append", "truncate", "truncate-path", "fsync", "close",
-         "rename", "unlink", "mkdir", "rmdir", "chmod", "symlink", "read"],
-        [9, 5, 9, 5, 3, 3, 3, 6, 8, 4, 4, 2, 3, 2, 2],
+         "rename", "unlink", "mkdir", "rmdir", "chmod", "symlink", "read", "add", "times"],
+        [9, 5, 9, 5, 3, 3, 3, 6, 10, 4, 4, 2, 3, 2, 2, 3, 2],
     )[0]
     files, nodes = model.of_kind(FILE), model.open_nodes()
     closed = [p for p in files if model.nodes[p].fd is None]
@@ -280,7 +347,7 @@ def step(model, source):
         size = r.randrange(len(model.nodes[path].live) + PART)
         model.truncate_path(path, size)
         return f"truncate {path} {size}"
-    if kind in ("write", "truncate", "fsync", "close") and nodes:
+    if kind in ("write", "add", "truncate", "fsync", "close") and nodes:
         return step_on_open(model, source, kind, source.one(nodes))
     if kind == "chmod" and model.nodes:
         path = source.one(model.of_kind(FILE, DIRECTORY))
@@ -289,6 +356,10 @@ def step(model, source):
         mode = source.one((0o600, 0o644, 0o700, 0o751))
         model.chmod(path, mode)
         return f"chmod {path} {mode:o}"
+    if kind == "times" and closed:
+        path, mtime = source.one(closed), r.randrange(10**18)
+        model.set_times(path, mtime)
+        return f"times {path} {mtime}"
     if kind == "read" and files:
         path = source.one(files)
         assert (model.root / path).read_bytes() == model.nodes[path].live, f"read {path}"
@@ -306,6 +377,10 @@ def step_on_open(model, source, kind, node):
         data, at = source.data(), source.random.randrange(len(node.live) + 1000)
         model.write(node, data, at)
         return f"write {name} {at}+{len(data)}"
+    if kind == "add":
+        data = source.data()
+        model.append(node, data)
+        return f"add {name} {len(data)}"
     if kind == "truncate":
         size = source.random.randrange(len(node.live) + PART)
         model.truncate_fd(node, size)
@@ -345,7 +420,4 @@ def may_rename(model, path, to):
         if deepest - path.count("/") + to.count("/") > DEPTH:
             return False
         return target is None or (target.kind == DIRECTORY and not model.children(to))
-    if target is None:
-        return True
-    # What a crash leaves of a name that an unfinished file replaced is nobody's promise.
-    return target.kind != DIRECTORY and node.stable is not None
+    return target is None or target.kind != DIRECTORY

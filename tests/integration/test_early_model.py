@@ -117,6 +117,7 @@ class History(histories.History):
         speed = self.source.one((0, 0, 4 << 20, 16 << 20))
         self.server.option(**{"bandwidth-up": speed})
         self.model = Files(self.mount.path)
+        self.model.flushes = options["open_flush"] == "1s"
         self.told.append(f"{options} bandwidth={speed}")
 
     def _begin(self):
@@ -192,11 +193,8 @@ class History(histories.History):
 
     def _rename(self, path):
         model, to = self.model, self._name()
-        node, target = model.nodes.get(path), model.nodes.get(to)
-        if node is None or path == to:
+        if path not in model.nodes or path == to:
             return None
-        if target is not None and node.stable is None:
-            return None  # what a crash leaves of the name then is nobody's promise
         model.rename(path, to)
         return f"rename {path} {to}"
 
@@ -220,6 +218,7 @@ class History(histories.History):
         """As programs do it: piece by piece."""
         for at in range(0, len(data), 64 << 10):
             self.model.write(node, data[at : at + (64 << 10)], len(node.live))
+            self.model.step_done()  # it may wait for room
 
     def _on_open(self, node):
         model, r = self.model, self.random
@@ -276,16 +275,16 @@ class History(histories.History):
 
     def _objects(self):
         found = {}
-        for key in self.bucket.keys(self.prefix + "/"):
+        for key, body in self._bodies().items():
             name = key[len(self.prefix) + 1 :]
             if name and not name.endswith("/"):
-                found[name] = self.bucket.get(key)
+                found[name] = body
         return found
 
     def _check_versions(self):
         """Also in between no object has a content that no writer had closed or fsynced."""
         for name, body in self._objects().items():
-            assert body in self.model.versions, f"a torn object: {name}, {len(body)} bytes"
+            assert self.model.is_version(body), f"a torn object: {name}, {len(body)} bytes"
 
     def _check_bucket(self):
         if self.model.open_nodes():  # these are not published, and what they replace stays
@@ -343,15 +342,14 @@ class SmallSpool(History):
 
     def _on_a_name(self):
         model, path, to = self.model, self._name(), self._name()
-        node, target = model.nodes.get(path), model.nodes.get(to)
+        node = model.nodes.get(path)
         kind = self.random.choices(("begin", "rename", "unlink", "folder", "append", "read"),
                                    (12, 4, 2, 2, 3, 3))[0]
         closed = node is not None and node.fd is None
         if kind == "folder":
             with self._may_be_refused("rename a folder"):
                 self._rename_folder()
-        elif kind == "rename" and node is not None and path != to and (
-                target is None or node.stable is not None):
+        elif kind == "rename" and node is not None and path != to:
             with self._may_be_refused(f"rename {path} {to}"):
                 model.rename(path, to)
         elif kind == "unlink" and node is not None:

@@ -7,10 +7,26 @@ import pytest
 
 import histories
 from model import Model, difference, step
+from ossup_testlib import wait_until
 from ossup_testlib.campaign import LONG_SHARES, chosen, long_campaign, long_seeds
 
 NORMAL, SANITIZED = 100, 24
 SHARES = 4  # tests that share the histories of the normal run
+
+BUSY = {"type": "status", "status": 503, "code": "ServiceUnavailable"}
+LOST = {"type": "apply-no-answer"}
+CUT = {"type": "cut-after-body"}
+SLOW = {"type": "delay", "ms": 30}
+FAULTS = [  # of what the test itself does not ask for
+    (operation, action)
+    for operations, actions in [
+        (("PutObject", "CopyObject", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload",
+          "DeleteMultipleObjects"), (BUSY, LOST, CUT, SLOW)),
+        (("InitiateMultipartUpload", "ListParts", "AbortMultipartUpload"), (BUSY, CUT, SLOW)),
+    ]
+    for operation in operations
+    for action in actions
+]
 
 
 class History(histories.History):
@@ -26,6 +42,7 @@ class History(histories.History):
             attr_timeout=self.source.one(("0", "1s")),
         )
         self.model = Model(self.mount.path)
+        self.faulty = self.source.random.random() < 0.5
         self.told.append(f"settle={settle}")
 
     def _next(self):
@@ -37,6 +54,10 @@ class History(histories.History):
         elif chance < 0.15:
             self.told.append("sync")
             self._sync()
+        elif chance > 0.88 and self.faulty:
+            operation, action = self.source.one(FAULTS)
+            self.told.append(f"fault {operation} {action}")
+            self.server.fault(operation, action, nth=self.source.random.randrange(1, 6))
         else:
             done = step(self.model, self.source)
             if done:
@@ -44,8 +65,8 @@ class History(histories.History):
 
     def _check_versions(self):
         """Also in between no object has a content that no writer had closed or fsynced."""
-        for key in self.bucket.keys(self.prefix + "/"):
-            assert self.bucket.get(key) in self.model.versions, f"a torn object: {key}"
+        for key, body in self._bodies().items():
+            assert self.model.is_version(body), f"a torn object: {key}, {len(body)} bytes"
 
     def _check_bucket(self):
         have = {}
@@ -58,7 +79,7 @@ class History(histories.History):
             return
         wrong = difference(self.model.expected_objects(), have)
         assert not wrong, "the bucket: " + "; ".join(wrong)
-        assert self._uploads() == []
+        wait_until("no upload is unfinished", lambda: not self._uploads())
         self._check_spool()
 
     def _check_closed_are_in(self, have):
