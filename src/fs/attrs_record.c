@@ -191,6 +191,7 @@ int fs_record_read(struct fs_attrs *attrs, const struct ou_json *line, struct ou
     if (read_other(line, &attr) < 0)
         return ou_error_set(err, ENOMEM, "attribute cache");
     read_strings(line, &attr);
+    seen.storage_class = object.storage_class = oss_storage_class_of(attr.storage_class);
     r = fs_attrs_put(attrs, key, &seen, &object, &attr, err);
     target = ou_json_bytes(line, "t", &len);
     if (r == 0 && target)

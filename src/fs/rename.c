@@ -125,20 +125,23 @@ int fs_copy_object(struct fs *fs, const char *key, const struct fs_version *vers
 {
     struct oss_call oss = fs_oss_call(call);
     struct oss_written written = {.has_crc64 = false};
+    const struct oss_object_headers headers = {
+        .storage_class = oss_storage_class_name(version->storage_class), .of_source = true};
     const char *etag = version->etag[0] && !version->link ? version->etag : NULL;
     int r;
 
     if (version->size > OSS_COPY_OBJECT_SAFE || spool_knows(fs, new_key))
         return 0;
-    r = oss_copy_object(fs->client, &oss, key, etag, new_key, NULL, &written, err);
+    r = oss_copy_object(fs->client, &oss, key, etag, new_key, &headers, &written, err);
     if (r == -ESTALE)
-        r = oss_copy_object(fs->client, &oss, key, NULL, new_key, NULL, &written, err);
+        r = oss_copy_object(fs->client, &oss, key, NULL, new_key, &headers, &written, err);
     if (r == -EFBIG)
         return 0;
     if (r < 0)
         return r;
     *copy = fs_version_written(&written, version->size, ou_wall().tv_sec);
     copy->link = version->link;
+    copy->storage_class = version->storage_class;
     if (!copy->has_crc64) {
         copy->crc64 = version->crc64;
         copy->has_crc64 = version->has_crc64;

@@ -248,7 +248,9 @@ static void publish_locked(struct fs *fs, struct fs_inode *inode, struct spool_f
 
     if (spool_file_stat(file, &attr, &size, &err) < 0)
         return;
-    inode->remote = inode->seen = fs_version_written(written, size, ou_wall().tv_sec);
+    inode->remote = fs_version_written(written, size, ou_wall().tv_sec);
+    inode->remote.storage_class = oss_storage_class_of(attr.storage_class);
+    inode->seen = inode->remote;
     inode->has_remote = true;
     inode->lost = false;
     inode->own_changes++;

@@ -10,6 +10,7 @@ struct fs_version fs_version_of_object(const struct oss_object *object)
         .modified_s = object->last_modified.tv_sec,
         .crc64 = object->crc64,
         .has_crc64 = object->has_crc64,
+        .storage_class = oss_storage_class_of(object->storage_class),
         .link = strcmp(object->type, "Symlink") == 0,
     };
 
@@ -22,6 +23,7 @@ struct fs_version fs_version_of_entry(const struct oss_list_entry *entry)
     struct fs_version v = {
         .size = entry->size,
         .modified_s = entry->last_modified.tv_sec,
+        .storage_class = oss_storage_class_of(entry->storage_class),
         .link = strcmp(entry->type, "Symlink") == 0,
     };
 
@@ -63,5 +65,7 @@ void fs_version_adopt(struct fs_version *known, const struct fs_version *seen)
         known->crc64 = seen->crc64;
         known->has_crc64 = true;
     }
+    if (seen->storage_class)
+        known->storage_class = seen->storage_class;
     known->link = known->link || seen->link;
 }

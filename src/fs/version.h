@@ -18,6 +18,7 @@ struct fs_version {
     int64_t written_s;  /* in that case: when OSS had confirmed it, by its clock (else by ours) */
     uint64_t crc64;
     bool has_crc64;
+    unsigned char storage_class; /* oss_storage_class_of(); 0: not known, or the default */
     bool link; /* an OSS Symlink object: a HEAD shows the target's ETag and size */
 };
 

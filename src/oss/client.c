@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "oss/types.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,11 +33,9 @@ static bool is_one_of(const char *value, const char *const *list)
 
 static int check_words(const struct oss_config *f, struct ou_error *err)
 {
-    static const char *const classes[] = {"Standard",        "IA", "Archive", "ColdArchive",
-                                          "DeepColdArchive", NULL};
     static const char *const encryptions[] = {"AES256", "KMS", "SM4", NULL};
 
-    if (f->storage_class && !is_one_of(f->storage_class, classes))
+    if (f->storage_class && !oss_storage_class_of(f->storage_class))
         return ou_error_say(err, EINVAL,
                             "storage_class=%s: it takes Standard, IA, Archive, ColdArchive or "
                             "DeepColdArchive",

@@ -40,10 +40,25 @@ static int add_meta(struct oss_request *rq, const struct oss_object_headers *h,
     return 0;
 }
 
+static const struct oss_object_headers none;
+
+void oss_fields_storage(const struct oss_client *c, struct oss_request *rq,
+                        const struct oss_object_headers *h)
+{
+    struct oss_header_list *list = &rq->headers;
+
+    if (!h)
+        h = &none;
+    oss_headers_add(list, "x-oss-storage-class",
+                    h->storage_class ? h->storage_class : c->config.storage_class);
+    oss_headers_add(list, "x-oss-server-side-encryption", h->sse ? h->sse : c->config.sse);
+    oss_headers_add(list, "x-oss-server-side-encryption-key-id",
+                    h->sse ? h->sse_key_id : c->config.sse_key_id);
+}
+
 int oss_fields_add(const struct oss_client *c, struct oss_request *rq,
                    const struct oss_object_headers *h, struct ou_error *err)
 {
-    static const struct oss_object_headers none;
     struct oss_header_list *list = &rq->headers;
     int r;
 
@@ -55,11 +70,7 @@ int oss_fields_add(const struct oss_client *c, struct oss_request *rq,
     oss_headers_add(list, "Content-Disposition", h->content_disposition);
     oss_headers_add(list, "Content-Encoding", h->content_encoding);
     oss_headers_add(list, "Expires", h->expires);
-    oss_headers_add(list, "x-oss-storage-class",
-                    h->storage_class ? h->storage_class : c->config.storage_class);
-    oss_headers_add(list, "x-oss-server-side-encryption", h->sse ? h->sse : c->config.sse);
-    oss_headers_add(list, "x-oss-server-side-encryption-key-id",
-                    h->sse ? h->sse_key_id : c->config.sse_key_id);
+    oss_fields_storage(c, rq, h);
     r = add_meta(rq, h, err);
     if (r < 0)
         return ou_error_prefix(err, "%s", rq->what);

@@ -15,6 +15,9 @@
  */
 int oss_fields_add(const struct oss_client *c, struct oss_request *rq,
                    const struct oss_object_headers *h, struct ou_error *err);
+/** oss_fields_storage() - of these only what is never inherited: class and encryption; @h as above. */
+void oss_fields_storage(const struct oss_client *c, struct oss_request *rq,
+                        const struct oss_object_headers *h);
 /** oss_fields_traffic() - x-oss-traffic-limit, where the operation knows it and the client has one. */
 void oss_fields_traffic(const struct oss_client *c, struct oss_request *rq);
 /** oss_fields_source() - x-oss-copy-source of a key of this bucket, and if-match (NULL: none). */

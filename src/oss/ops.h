@@ -75,7 +75,8 @@ int oss_delete_objects(struct oss_client *c, const struct oss_call *call, const 
 /**
  * oss_copy_object() - server-side copy within the bucket
  * @if_match: the source's ETag (NULL: any); it changed: -ESTALE
- * @headers:  NULL: the source's metadata; else these replace it (a copy onto itself sets metadata)
+ * @headers:  NULL, or .of_source: the source's metadata; else these replace it (a copy onto itself
+ *            sets metadata). Class and encryption are never inherited: here, else the defaults.
  *
  * -EFBIG: too large for one request, use parts. -ENOENT: no source.
  */

@@ -110,11 +110,14 @@ int oss_copy_object(struct oss_client *c, const struct oss_call *call, const cha
     rq.slow = true;
     rq.accept = accept_copy;
     rq.ctx = &written;
-    r = oss_fields_add(c, &rq, headers, err);
-    if (r < 0)
-        return r;
-    if (headers)
+    if (!headers || headers->of_source) {
+        oss_fields_storage(c, &rq, headers);
+    } else {
+        r = oss_fields_add(c, &rq, headers, err);
+        if (r < 0)
+            return r;
         oss_headers_add(&rq.headers, "x-oss-metadata-directive", "REPLACE");
+    }
     oss_fields_source(c, &rq, source_key, if_match);
     oss_fields_traffic(c, &rq);
     r = oss_request_run(c, call, &rq, &reply, err);

@@ -1,10 +1,27 @@
 /*
- * The ends of the nouns. All take zeroed memory and leave zeroed memory.
+ * The ends of the nouns, which all take zeroed memory and leave zeroed memory; storage classes.
  */
 #include "oss/types.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+static const char *const storage_classes[] = {OSS_STORAGE_CLASSES};
+
+#define STORAGE_CLASS_COUNT (sizeof(storage_classes) / sizeof(storage_classes[0]))
+
+unsigned char oss_storage_class_of(const char *name)
+{
+    for (size_t i = 0; name && i < STORAGE_CLASS_COUNT; i++)
+        if (!strcmp(storage_classes[i], name))
+            return (unsigned char)(i + 1);
+    return 0;
+}
+
+const char *oss_storage_class_name(unsigned char number)
+{
+    return number && number <= STORAGE_CLASS_COUNT ? storage_classes[number - 1] : NULL;
+}
 
 void oss_object_fini(struct oss_object *o)
 {

@@ -1,5 +1,5 @@
 /*
- * The nouns of OSS: what operations take and give back. No functions, no locks.
+ * The nouns of OSS: what operations take and give back. No locks.
  *
  * Strings in inputs are borrowed for the call. Results own their strings; each
  * has its _fini, which takes zeroed memory too. Sizes are bytes. ETags are kept
@@ -22,6 +22,8 @@
 #define OSS_PUT_MAX         (UINT64_C(5) << 30)
 #define OSS_COPY_OBJECT_SAFE                                                                       \
     (UINT64_C(1) << 30) /* above: UploadPartCopy (a copy onto itself has no limit) */
+#define OSS_STORAGE_CLASSES                                                                        \
+    "Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive" /* numbered from 1 */
 #define OSS_ETAG_SIZE      80
 #define OSS_UPLOAD_ID_SIZE 128
 
@@ -40,7 +42,13 @@ struct oss_object_headers {
     const char *storage_class;    /* NULL: the client's default, else the bucket's */
     const char *sse, *sse_key_id; /* NULL: the client's default */
     bool forbid_overwrite;
+    bool of_source; /* of a copy: metadata are the source's, only class and encryption count here */
 };
+
+/** oss_storage_class_of() - its number in OSS_STORAGE_CLASSES; 0: @name is NULL or none of them. */
+unsigned char oss_storage_class_of(const char *name);
+/** oss_storage_class_name() - NULL for 0. */
+const char *oss_storage_class_name(unsigned char number);
 
 /* What a HEAD or GET tells. */
 struct oss_object {

@@ -127,6 +127,8 @@ int spool_conflict_base_gone(struct spool_file *f, struct ou_error *err)
 static int keep_other(struct spool_upload *up, const struct oss_object *other, struct ou_error *err)
 {
     struct oss_call call = {.cancel = up->file->spool->cancel, .background = true};
+    const struct oss_object_headers headers = {
+        .storage_class = other->storage_class[0] ? other->storage_class : NULL, .of_source = true};
     struct oss_written written = {0};
     time_t now = ou_wall().tv_sec;
     char date[32], key[OSS_KEY_MAX + 1];
@@ -138,7 +140,7 @@ static int keep_other(struct spool_upload *up, const struct oss_object *other, s
         return ou_error_set(err, ENAMETOOLONG, "keep the other version of %s", up->key);
     ou_log(OU_LOG_SPOOL, OU_LOG_WARN, "object changed in the bucket key=%s kept_as=%s", up->key,
            key);
-    return oss_copy_object(up->file->spool->client, &call, up->key, other->etag, key, NULL,
+    return oss_copy_object(up->file->spool->client, &call, up->key, other->etag, key, &headers,
                            &written, err);
 }
 

@@ -215,9 +215,14 @@ def test_metadata_of_others_is_kept(make_mount, foreign):
     assert {name: kept.get(name) for name in theirs} == theirs
     with open(mount.path / "file", "ab") as file:
         file.write(b" world")
+    mount.sync()
+    (mount.path / "dir").mkdir()
+    (mount.path / "file").rename(mount.path / "dir/file")
+    mount.remount()
+    (mount.path / "dir").rename(mount.path / "folder")
     mount.umount()
-    kept = foreign.objects["file"].headers
-    assert foreign.objects["file"].data == b"hello world"
+    kept = foreign.objects["folder/file"].headers
+    assert foreign.objects["folder/file"].data == b"hello world"
     assert {name: kept.get(name) for name in theirs} == theirs
     assert foreign.complaints == []
 

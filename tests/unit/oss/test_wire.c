@@ -66,6 +66,33 @@ static void writes_carry_what_the_options_ask_for(void **state)
     loopback_stop(server);
 }
 
+static void a_copy_carries_class_and_encryption_and_its_metadata_only_to_replace(void **state)
+{
+    const struct oss_call call = {.deadline_ms = OSS_ONE_ATTEMPT};
+    const struct oss_object_headers of_source = {.storage_class = "IA", .of_source = true};
+    const struct oss_object_headers new = {.storage_class = "IA", .content_type = "text/plain"};
+    struct loopback *server = loopback_start(answer, NULL);
+    struct oss_config config = {
+        .endpoint = loopback_url(server), .bucket = "bucket", .sse = "AES256"};
+    struct oss_client *client = NULL;
+
+    (void)state;
+    assert_int_equal(oss_client_new(&config, NULL, &client, &err), 0);
+    assert_int_equal(oss_copy_object(client, &call, "a", "E", "b", &of_source, NULL, &err),
+                     -EACCES);
+    assert_true(loopback_has_header(&last, "x-oss-copy-source: /bucket/a"));
+    assert_true(loopback_has_header(&last, "x-oss-copy-source-if-match: \"E\""));
+    assert_true(loopback_has_header(&last, "x-oss-storage-class: IA"));
+    assert_true(loopback_has_header(&last, "x-oss-server-side-encryption: AES256"));
+    assert_null(strcasestr(last.head, "content-type"));
+    assert_null(strstr(last.head, "x-oss-metadata-directive"));
+    assert_int_equal(oss_copy_object(client, &call, "a", NULL, "b", &new, NULL, &err), -EACCES);
+    assert_true(loopback_has_header(&last, "x-oss-metadata-directive: REPLACE"));
+    assert_true(loopback_has_header(&last, "content-type: text/plain"));
+    oss_client_free(client);
+    loopback_stop(server);
+}
+
 static void a_proxy_of_the_environment_is_used_and_no_proxy_heeded(void **state)
 {
     struct loopback *proxy = loopback_start(answer, NULL);
@@ -88,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_carry_what_the_options_ask_for),
+        cmocka_unit_test(a_copy_carries_class_and_encryption_and_its_metadata_only_to_replace),
         cmocka_unit_test(a_proxy_of_the_environment_is_used_and_no_proxy_heeded),
     };
 
