@@ -102,7 +102,7 @@ static time_t age_of(struct gc *gc, const struct oss_upload_entry *upload)
     struct oss_client_stats stats = {0};
 
     oss_client_stats(gc->session.client, &stats);
-    return ou_wall().tv_sec + (time_t)stats.clock_offset_s - upload->initiated.tv_sec;
+    return ou_wall().tv_sec + (time_t)stats.server_ahead_s - upload->initiated.tv_sec;
 }
 
 static bool is_old(struct gc *gc, const struct oss_upload_entry *upload)

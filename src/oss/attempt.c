@@ -124,11 +124,21 @@ struct receiver {
     const struct oss_http_exchange *x;
 };
 
+static void hear_clock(struct oss_client *c, const struct oss_http_reply *http)
+{
+    const char *date = oss_http_header(http, "date");
+    time_t when;
+
+    if (date && ou_parse_http_date(date, &when))
+        atomic_store(&c->server_ahead_s, (int64_t)when - (int64_t)ou_wall().tv_sec);
+}
+
 static int on_head(void *ctx, const struct oss_http_reply *http, struct ou_error *err)
 {
     const struct receiver *v = ctx;
     const struct oss_request *rq = v->a->rq;
 
+    hear_clock(v->a->c, http);
     v->a->reply->body.max = is_success(http) ? OSS_XML_MAX : REFUSAL_MAX;
     return is_success(http) && rq->head ? rq->head(rq->ctx, http, err) : 0;
 }

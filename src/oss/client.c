@@ -234,6 +234,7 @@ void oss_client_stats(struct oss_client *client, struct oss_client_stats *out)
         .bytes_up = atomic_load(&client->bytes_up),
         .bytes_down = atomic_load(&client->bytes_down),
         .clock_offset_s = atomic_load(&client->clock_offset_s),
+        .server_ahead_s = atomic_load(&client->server_ahead_s),
     };
     oss_gate_look(&client->gate, &out->in_flight, &out->connections_allowed);
 }

@@ -87,6 +87,7 @@ struct oss_client_stats {
     uint64_t requests, retries, throttled, bytes_up, bytes_down;
     unsigned in_flight, connections_allowed; /* the latter falls under throttling and recovers */
     int64_t clock_offset_s;                  /* server - local, learnt from RequestTimeTooSkewed */
+    int64_t server_ahead_s; /* server - local, as the last answer tells: for times that OSS tells */
 };
 void oss_client_stats(struct oss_client *client, struct oss_client_stats *out);
 

@@ -27,7 +27,8 @@ struct oss_client {
     atomic_bool hierarchical; /* set before the first write */
     /* Independent numbers, read and written by any thread. */
     atomic_uint_fast64_t request_timeout_ms;
-    atomic_int_fast64_t clock_offset_s;
+    atomic_int_fast64_t clock_offset_s; /* what requests are dated by */
+    atomic_int_fast64_t server_ahead_s; /* by the last answer's Date */
     atomic_uint_fast64_t requests, retries, throttled, bytes_up, bytes_down;
     /* Throttling is told once in a while, with a count. */
     atomic_uint_fast64_t told_ms, told_throttled;

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FIND_BEFORE_S 60  /* the clocks' difference, and the server's whole seconds */
+#define FIND_BEFORE_S 60  /* whole seconds, and what a clock may have been set by since */
 #define FIND_AFTER_S  300 /* the longest an Initiate was under way */
 
 static void failed(struct xfer_upload *u, const struct ou_error *err)
@@ -58,9 +58,21 @@ struct search {
     char upload_id[OSS_UPLOAD_ID_SIZE];
 };
 
+/* The page's answer has just told the server's clock. */
+static void set_window(struct search *search)
+{
+    const struct xfer_upload *u = search->upload;
+    struct oss_client_stats stats = {0};
+
+    oss_client_stats(u->engine->client, &stats);
+    search->from = u->initiated.tv_sec + stats.server_ahead_s - FIND_BEFORE_S;
+    search->to = u->initiated.tv_sec + stats.server_ahead_s + FIND_AFTER_S;
+}
+
 /* Return: true to go on with the next page: keys come in order, ours before all it is a prefix of. */
 static bool look_through(struct search *search, const struct oss_upload_list *page)
 {
+    set_window(search);
     for (size_t i = 0; i < page->count; i++) {
         const struct oss_upload_entry *entry = &page->uploads[i];
 
@@ -112,15 +124,10 @@ static int is_untouched(struct xfer_step *s, const char *upload_id, struct ou_er
 void xfer_step_find(struct xfer_step *s)
 {
     struct xfer_upload *u = s->upload;
-    struct oss_client_stats stats = {0};
     struct search search = {.upload = u};
     struct ou_error err = OU_ERROR_INIT;
-    int r;
+    int r = search_uploads(s, &search, &err);
 
-    oss_client_stats(u->engine->client, &stats);
-    search.from = u->initiated.tv_sec + stats.clock_offset_s - FIND_BEFORE_S;
-    search.to = u->initiated.tv_sec + stats.clock_offset_s + FIND_AFTER_S;
-    r = search_uploads(s, &search, &err);
     if (r == 0 && search.found == 1)
         r = is_untouched(s, search.upload_id, &err);
     if (r == 1) {

@@ -227,6 +227,23 @@ def test_metadata_of_others_is_kept(make_mount, foreign):
     assert foreign.complaints == []
 
 
+@pytest.mark.parametrize(
+    "foreign", [Habits(clock=seconds) for seconds in (0, 400, -400)], indirect=True
+)
+def test_an_upload_id_that_was_never_heard_of_is_found_by_any_clock(make_mount, foreign):
+    mount = make_mount(server=foreign, part_size="1M", early="off").start()
+    foreign.fault = lambda operation, _: "cut-after" if "Initiate" in operation else None
+    (mount.path / "late").write_bytes(bytes(SIZE))
+    wait_until("it is begun", lambda: foreign.uploads)
+    mount.kill9()
+    foreign.fault = lambda operation, request: None
+    mount.start()
+    mount.umount()
+    assert files(foreign) == {"late": bytes(SIZE)}
+    assert foreign.uploads == {}
+    assert foreign.complaints == []
+
+
 @pytest.mark.parametrize("foreign", [Habits(page=1)], indirect=True)
 def test_gc_goes_through_all_pages(make_mount, foreign):
     old = foreign.now() - 30 * 86400
