@@ -145,6 +145,27 @@ static ssize_t read_object(struct fs *fs, struct fs_handle *h, void *buf, size_t
     return n;
 }
 
+/* What was read ahead needs no other thread. */
+static ssize_t read_ahead(struct fs *fs, struct fs_handle *h, void *buf, size_t len,
+                          uint64_t offset)
+{
+    struct fs_reader *reader = NULL;
+    ssize_t n;
+
+    {
+        ou_lock_scope(&fs->lock);
+        if (h->reader && h->reader->version == h->inode->own_changes) {
+            reader = h->reader;
+            reader->refs++;
+        }
+    }
+    if (!reader)
+        return FS_READ_MUST_WAIT;
+    n = xfer_reader_try(reader->reader, buf, len, offset);
+    fs_reader_drop(fs, reader);
+    return n == -EAGAIN ? FS_READ_MUST_WAIT : n;
+}
+
 static ssize_t read_staged(struct spool_file *file, void *buf, size_t len, uint64_t offset,
                            const struct fs_call *call, struct ou_error *err)
 {
@@ -169,7 +190,8 @@ ssize_t fs_read(struct fs *fs, struct fs_handle *h, void *buf, size_t len, uint6
     n = fs_keep_read(fs, h->inode, buf, len, offset, err);
     if (n != -ENODATA)
         return n;
-    return call->may_wait ? read_object(fs, h, buf, len, offset, call, err) : FS_READ_MUST_WAIT;
+    return call->may_wait ? read_object(fs, h, buf, len, offset, call, err)
+                          : read_ahead(fs, h, buf, len, offset);
 }
 
 ssize_t fs_read_inode(struct fs *fs, struct fs_inode *inode, void *buf, size_t len, uint64_t offset,

@@ -17,10 +17,8 @@
 
 #include "base/clock.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* One call of xfer_reader_read(). */
@@ -31,78 +29,6 @@ struct request {
     uint64_t deadline_ms;
     struct ou_cancel *cancel;
 };
-
-int xfer_reader_new(struct xfer_reader_pool *pool, const char *key, const char *etag, uint64_t size,
-                    struct xfer_reader **out, struct ou_error *err)
-{
-    struct xfer_reader *reader = calloc(1, sizeof(*reader));
-
-    if (!reader)
-        return ou_error_set(err, ENOMEM, "read %s", key);
-    ou_cond_init(&reader->progress);
-    reader->pool = pool;
-    reader->key = strdup(key);
-    reader->etag = strdup(etag);
-    reader->closing = ou_cancel_new();
-    reader->size = size;
-    reader->refs = 1;
-    reader->fence = UINT64_MAX;
-    TAILQ_INIT(&reader->blocks);
-    xfer_window_init(&reader->window, size, pool->block_min);
-
-    ou_lock_scope(&pool->lock);
-    TAILQ_INSERT_TAIL(&pool->locked.readers, reader, in_pool);
-    if (!reader->key || !reader->etag || !reader->closing) {
-        TAILQ_REMOVE(&pool->locked.readers, reader, in_pool);
-        xfer_reader_unref_locked(reader);
-        return ou_error_set(err, ENOMEM, "read %s", key);
-    }
-    *out = reader;
-    return 0;
-}
-
-void xfer_reader_unref_locked(struct xfer_reader *reader)
-{
-    ou_mutex_assert_held(&reader->pool->lock);
-    if (--reader->refs > 0)
-        return;
-    assert(TAILQ_EMPTY(&reader->blocks));
-    (void)pthread_cond_destroy(&reader->progress);
-    ou_cancel_unref(reader->closing);
-    free(reader->etag);
-    free(reader->key);
-    free(reader);
-}
-
-void xfer_reader_free(struct xfer_reader *reader)
-{
-    struct xfer_reader_pool *pool;
-    struct ou_cancel *closing;
-    struct xfer_block *b;
-
-    if (!reader)
-        return;
-    pool = reader->pool;
-    closing = ou_cancel_ref(reader->closing);
-
-    ou_mutex_lock(&pool->lock);
-    TAILQ_REMOVE(&pool->locked.readers, reader, in_pool);
-    reader->closed = true;
-    b = TAILQ_FIRST(&reader->blocks);
-    while (b) {
-        struct xfer_block *next = TAILQ_NEXT(b, in_reader);
-
-        b->canceled = true;
-        if (b->state != XFER_BLOCK_FETCHING)
-            xfer_block_free_locked(b);
-        b = next;
-    }
-    xfer_reader_unref_locked(reader); /* fetches in flight keep it till they end */
-    ou_mutex_unlock(&pool->lock);
-
-    ou_cancel_trigger(closing);
-    ou_cancel_unref(closing);
-}
 
 /* -- what to fetch -- */
 
@@ -339,11 +265,58 @@ static int read_locked(struct xfer_reader *reader, struct request *q, struct ou_
     return r;
 }
 
-void xfer_reader_expect(struct xfer_reader *reader, uint64_t end)
+/* Is nothing of [@pos, @end) to be waited for? */
+static bool is_here_locked(struct xfer_reader *reader, uint64_t pos, uint64_t end)
 {
+    while (pos < end) {
+        bool has;
+        const struct xfer_block *b = find_block(reader, pos, &has);
+
+        if (!has || pos >= b->start + b->filled)
+            return false;
+        pos = b->start + b->filled;
+    }
+    return true;
+}
+
+static int read_here_locked(struct xfer_reader *reader, struct request *q)
+{
+    struct ou_error err = OU_ERROR_INIT;
+
+    if (reader->stale.errnum != 0 || !is_here_locked(reader, q->pos, q->end))
+        return -EAGAIN;
+    plan_locked(reader, q);
+    while (q->pos < q->end) {
+        bool has;
+        struct xfer_block *b = find_block(reader, q->pos, &has);
+
+        /* Another thread may have taken the last bytes of a block meanwhile, and so freed it. */
+        if (!has || !is_here_locked(reader, q->pos, q->end) || read_block_locked(b, q, &err) < 0)
+            return -EAGAIN;
+    }
+    return 0;
+}
+
+/* What of @len bytes from @offset on the object has. */
+static size_t within(const struct xfer_reader *reader, size_t len, uint64_t offset)
+{
+    if (offset >= reader->size)
+        return 0;
+    if (len > SSIZE_MAX)
+        len = SSIZE_MAX;
+    return len < reader->size - offset ? len : (size_t)(reader->size - offset);
+}
+
+ssize_t xfer_reader_try(struct xfer_reader *reader, void *buf, size_t len, uint64_t offset)
+{
+    struct request q = {.buf = buf, .pos = offset};
+    int r;
+
+    len = within(reader, len, offset);
+    q.end = offset + len;
     ou_lock_scope(&reader->pool->lock);
-    if (end < reader->window.size)
-        reader->window.size = end;
+    r = read_here_locked(reader, &q);
+    return r < 0 ? r : (ssize_t)len;
 }
 
 ssize_t xfer_reader_read(struct xfer_reader *reader, void *buf, size_t len, uint64_t offset,
@@ -354,12 +327,9 @@ ssize_t xfer_reader_read(struct xfer_reader *reader, void *buf, size_t len, uint
     struct ou_cancel_hook hook;
     int r;
 
-    if (offset >= reader->size || len == 0)
+    len = within(reader, len, offset);
+    if (len == 0)
         return 0;
-    if (len > SSIZE_MAX)
-        len = SSIZE_MAX;
-    if (len > reader->size - offset)
-        len = reader->size - offset;
     q.end = offset + len;
 
     ou_cancel_attach(cancel, &hook, wake_reader, reader);

@@ -71,5 +71,11 @@ void xfer_reader_free(struct xfer_reader *reader);
  */
 ssize_t xfer_reader_read(struct xfer_reader *reader, void *buf, size_t len, uint64_t offset,
                          uint64_t deadline_ms, struct ou_cancel *cancel, struct ou_error *err);
+/**
+ * xfer_reader_try() - likewise, if all of it is in memory; never waits for the network
+ *
+ * Return: bytes, or -EAGAIN: xfer_reader_read() has to be called.
+ */
+ssize_t xfer_reader_try(struct xfer_reader *reader, void *buf, size_t len, uint64_t offset);
 
 #endif

@@ -1,6 +1,5 @@
 /*
- * What reader.c, reader_blocks.c, reader_direct.c and reader_pool.c share: readers, blocks and
- * the pool's lock.
+ * What the files reader*.c share: readers, blocks and the pool's lock.
  *
  * A block is a range of one object in memory, or on its way there. Its life:
  *

@@ -110,6 +110,47 @@ static void bytes_are_handed_out_before_their_block_is_complete(void **state)
 }
 
 /* head -c 1000: the rest of the block is not downloaded. */
+/* Return: what xfer_reader_try() returns; what it gave is right. @len: at most 300 KiB. */
+static ssize_t try(struct xfer_reader *reader, uint64_t offset, size_t len)
+{
+    unsigned char buf[300 * KIB];
+    ssize_t n = xfer_reader_try(reader, buf, len, offset);
+
+    if (n > 0)
+        fake_assert_bytes(buf, offset, (size_t)n);
+    return n;
+}
+
+static void what_is_in_memory_needs_no_waiting(void **state)
+{
+    struct xfer_reader_pool *pool = fake_pool(0, 4);
+    struct xfer_reader *reader = fake_reader(pool, 30 * MIB + 5);
+    unsigned waits = 0;
+
+    (void)state;
+    assert_int_equal(try(reader, 0, STEP), -EAGAIN); /* asks for nothing */
+    assert_int_equal(fake_gets(), 0);
+    fake_hold_at(STEP + 7);
+    fake_read(reader, 0, STEP);
+    assert_int_equal(try(reader, STEP, STEP), -EAGAIN); /* 7 bytes of it are there */
+    assert_int_equal(fake_gets(), 1);
+    fake_hold_at(UINT64_MAX);
+    for (uint64_t pos = STEP; pos < 30 * MIB + 5; pos += STEP) {
+        if (try(reader, pos, STEP) != -EAGAIN)
+            continue;
+        fake_read(reader, pos, STEP);
+        fake_poll_pool(pool, fake_all_stopped_locked(reader));
+        waits++;
+    }
+    assert_true(waits <= fake_gets()); /* the others found their bytes, and had more fetched */
+    assert_true(fake_gets() <= 30 / 4 + 4);
+    assert_int_equal(fake.asked, 30 * MIB + 5);
+    fake_poll_pool(pool, pool->locked.used == 0);
+    assert_int_equal(try(reader, 30 * MIB + 5, STEP), 0);
+    xfer_reader_free(reader);
+    xfer_reader_pool_free(pool);
+}
+
 static void freeing_the_reader_cancels_what_is_in_flight(void **state)
 {
     struct xfer_reader_pool *pool = fake_pool(0, 2);
@@ -302,7 +343,8 @@ static void *read_at_random(void *arg)
 
         if (unit_random_below(&random, 5) == 0 || pos >= size)
             pos = unit_random_below(&random, size);
-        fake_read(r->reader, pos, len);
+        if (unit_random_below(&random, 2) == 0 || try(r->reader, pos, len) == -EAGAIN)
+            fake_read(r->reader, pos, len);
         pos += len;
     }
     return NULL;
@@ -341,6 +383,7 @@ int main(void)
         cmocka_unit_test(interleaved_streams_are_each_sequential),
         cmocka_unit_test(parallel_requests_out_of_order_are_sequential),
         cmocka_unit_test(bytes_are_handed_out_before_their_block_is_complete),
+        cmocka_unit_test(what_is_in_memory_needs_no_waiting),
         cmocka_unit_test(freeing_the_reader_cancels_what_is_in_flight),
         cmocka_unit_test(start_that_led_nowhere_is_abandoned),
         cmocka_unit_test(reads_end_where_the_object_ends),
