@@ -68,12 +68,15 @@ static struct xfer_reader_pool *caching_pool(void)
     return pool;
 }
 
+/* Nobody is ever in a hurry: what is fetched while somebody waits for another block is not kept. */
 static void read_all(struct xfer_reader_pool *pool)
 {
     struct xfer_reader *reader = fake_reader(pool, SIZE);
 
-    for (uint64_t pos = 0; pos < SIZE; pos += STEP)
+    for (uint64_t pos = 0; pos < SIZE; pos += STEP) {
         fake_read(reader, pos, STEP);
+        fake_poll_pool(pool, fake_all_stopped_locked(reader));
+    }
     fake_poll_pool(pool, pool->locked.used == 0); /* and all was offered to the cache */
     xfer_reader_free(reader);
 }
