@@ -141,7 +141,7 @@ static void the_replaced_file_goes_on_to_the_bucket(void **state)
     spool_close(spool);
 }
 
-static struct spool_file *intruder;
+static struct spool_file *_Atomic intruder;
 
 /* A part of "a" has arrived: now another file takes its name. */
 static void take_the_name(enum bucket_op op, unsigned number, enum bucket_moment moment)
@@ -225,9 +225,12 @@ static void a_pending_file_moves_with_what_replaced_it(void **state)
 /* Its object has changed bytes pending: the rest of it must be copied. */
 static void a_changed_object_moves_with_what_replaced_it(void **state)
 {
-    struct spool *spool = world_spool(*state);
+    struct spool_config config = world_config(*state);
     struct spool_file *t, *a;
+    struct spool *spool;
 
+    config.settle_ms = 3600000; /* what is not crashed goes on: it must not upload */
+    spool = world_open(&config);
     bucket_put("a", big, BIG);
     a = world_stage(spool, "a");
     spool_file_open(a, true);
@@ -396,8 +399,8 @@ static void a_spool_that_is_closed_keeps_the_replaced_file(void **state)
     spool_close(spool);
 }
 
-static struct spool_file *replacing;
-static atomic_bool was_replaced;
+static struct spool_file *_Atomic replacing;
+static atomic_bool was_replaced, may_end;
 
 /* The object is there, its answer is lost, and the daemon with it: meanwhile it was replaced. */
 static void replace_when_put(enum bucket_op op, unsigned number, enum bucket_moment moment)
@@ -410,6 +413,20 @@ static void replace_when_put(enum bucket_op op, unsigned number, enum bucket_mom
     replacing = NULL;
     rename_to(u, "a");
     was_replaced = true;
+    while (!may_end)
+        (void)sched_yield();
+}
+
+/* As if it had been published before the crash. */
+static void take_from(struct spool *spool, const char *copy, const struct spool_file *f)
+{
+    char name[8192];
+
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(name, sizeof(name), "%s%s/%s%s", copy, strrchr(spool_dir(spool), '/'), f->id,
+                       i ? ".data" : ".ckpt");
+        assert_int_equal(unlink(name), 0);
+    }
 }
 
 /*
@@ -423,7 +440,8 @@ static void a_replaced_file_never_deletes_what_replaced_it(void **state)
     struct spool_file *u;
 
     world_put(spool, "u", "new", 3);
-    replacing = u = world_find(spool, "u");
+    u = world_find(spool, "u");
+    replacing = u;
     bucket.hook = replace_when_put;
     ou_mutex_lock(&u->lock);
     u->held++; /* nothing of it is sent for now */
@@ -433,6 +451,8 @@ static void a_replaced_file_never_deletes_what_replaced_it(void **state)
     while (!was_replaced)
         (void)sched_yield();
     copy = world_crash(spool, *state, "copy"); /* the sidecar of the old one is there still */
+    take_from(spool, copy, u);
+    may_end = true;
     ou_mutex_lock(&u->lock);
     u->held--;
     spool_file_plan_locked(u);
