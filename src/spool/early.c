@@ -13,12 +13,29 @@
 #define BEHIND_PARTS                                                                               \
     UINT64_C(2) /* a part goes when so many part sizes lie between it and the writer */
 #define BEGIN_PARTS UINT64_C(3) /* a file is begun with when it has so many part sizes */
+#define BASE_PARTS                                                                                 \
+    UINT64_C(4900) /* of a file with a base: parts are as large as they begin so far */
 
-/* Written without a gap from the beginning to there; holes and zeroed ranges end it. */
-static uint64_t follow_prefix(const struct spool_file *f)
+static uint64_t first_in(const struct extent_map *set, uint64_t end)
 {
-    uint64_t at = f->early.prefix < f->size ? f->early.prefix : f->size;
+    struct extent e;
 
+    return extent_map_next(set, 0, &e) && e.offset < end ? e.offset : end;
+}
+
+/* So many bytes, from the beginning on, are those of the base. */
+static uint64_t base_prefix(const struct spool_file *f)
+{
+    uint64_t end = f->low < f->s.base.size ? f->low : f->s.base.size;
+
+    if (!f->s.base.present || f->live_base.present || f->s.upload.moved.count)
+        return 0;
+    return first_in(&f->dirty, first_in(&f->s.changed, end));
+}
+
+/* Written without a gap from @at to there; holes and zeroed ranges end it. */
+static uint64_t written_to(const struct spool_file *f, uint64_t at)
+{
     while (at < f->size) {
         struct extent e = extent_map_at(&f->live, at);
 
@@ -27,6 +44,53 @@ static uint64_t follow_prefix(const struct spool_file *f)
         at += e.size;
     }
     return at;
+}
+
+/* What is not the base's, without a gap from @at to there. */
+static uint64_t changed_to(const struct spool_file *f, uint64_t at)
+{
+    while (at < f->s.base.size && at < f->size) {
+        struct extent dirty = extent_map_at(&f->dirty, at);
+        struct extent stable = extent_map_at(&f->s.changed, at);
+
+        if (dirty.slot == EXTENT_NONE && stable.slot == EXTENT_NONE)
+            return at;
+        at += dirty.slot != EXTENT_NONE ? dirty.size : stable.size;
+    }
+    return f->size;
+}
+
+/* Likewise from the beginning, or from the end of what is kept of the base. */
+static uint64_t follow_prefix(const struct spool_file *f, bool based)
+{
+    uint64_t at = f->early.prefix < f->size ? f->early.prefix : f->size;
+    uint64_t end, changed;
+
+    if (!based)
+        return written_to(f, at);
+    if (!f->early.on)
+        at = f->early.kept;
+    end = written_to(f, at);
+    changed = changed_to(f, at);
+    return changed < end ? changed : end;
+}
+
+/*
+ * Likewise of a file that has a base: what is kept of it is copied, parts go from there on. The
+ * plan of the whole file must have them where they are: above BASE_PARTS it may have other sizes,
+ * and the last of them may be cut otherwise where bytes of the base follow.
+ */
+static uint64_t may_go_after(const struct spool_file *f, uint64_t kept)
+{
+    uint64_t size = f->spool->config.part_size;
+    uint64_t whole = f->early.prefix > kept ? (f->early.prefix - kept) / size : 0;
+
+    if (kept &&
+        kept < OSS_PART_SIZE_MIN) /* too little to be copied: sent again, with what follows */
+        return 0;
+    if (whole < 2 || f->early.prefix > BASE_PARTS * size)
+        return 0;
+    return kept + (whole - 1) * size;
 }
 
 /* The end of the last part that may go out now. */
@@ -49,18 +113,20 @@ static bool shares_with_base(const struct spool_file *f)
     uint64_t kept = f->low < f->s.base.size ? f->low : f->s.base.size;
     struct extent e = extent_map_at(&f->s.changed, 0);
 
-    return f->s.base.present && kept && (e.slot == EXTENT_NONE || e.size < kept);
+    if (!f->s.base.present)
+        return false;
+    return f->base_limit || (kept && (e.slot == EXTENT_NONE || e.size < kept));
 }
 
 /*
  * Whether an upload of live bytes may begin: nothing of the file is with the engine, and what is
- * in the bucket shares nothing with it.
+ * in the bucket shares nothing with it, or somebody waits for room.
  */
 static bool may_begin(struct spool_file *f)
 {
-    if (f->up || f->early.off || f->unlinked || f->displaced || f->poisoned || f->base_limit ||
-        f->live_base.present || shares_with_base(f) || f->s.upload.key || !S_ISREG(f->attr.mode) ||
-        !atomic_load(&f->spool->started))
+    if (f->up || f->early.off || f->unlinked || f->displaced || f->poisoned ||
+        f->live_base.present || (shares_with_base(f) && !f->early.pressed) || f->s.upload.key ||
+        !S_ISREG(f->attr.mode) || !atomic_load(&f->spool->started))
         return false;
     if (!f->early.pressed && spool_name_is_temporary(f->s.key))
         return false;
@@ -71,8 +137,14 @@ static bool may_begin(struct spool_file *f)
 static int plan_ahead(const struct spool_file *f, uint64_t end, struct xfer_plan *plan,
                       struct ou_error *err)
 {
-    const struct xfer_plan_input in = {
-        .size = end, .part_size = f->spool->config.part_size, .growing = true};
+    const struct xfer_range kept = {.size = f->early.kept};
+    const struct xfer_plan_input in = {.size = end,
+                                       .part_size = f->spool->config.part_size,
+                                       .growing = true,
+                                       .base_size = f->early.kept,
+                                       .base_is_target = true,
+                                       .base = &kept,
+                                       .base_count = f->early.kept > 0};
 
     return xfer_plan_make(&in, plan, err);
 }
@@ -105,12 +177,18 @@ static void go_on(struct spool_file *f, uint64_t end)
 void spool_early_written(struct spool_file *f)
 {
     uint64_t end;
+    bool based;
 
     ou_mutex_assert_held(&f->io);
     if (!f->spool->config.early)
         return;
-    f->early.prefix = follow_prefix(f);
-    end = may_go(f);
+    based = shares_with_base(f);
+    if (based && !f->early.pressed)
+        return;
+    if (!f->early.on)
+        f->early.kept = based ? base_prefix(f) : 0;
+    f->early.prefix = follow_prefix(f, based);
+    end = based ? may_go_after(f, f->early.kept) : may_go(f);
     if (end > f->early.planned && !f->early.held &&
         (f->early.on ? !spool_upload_is_ending(f->up) : may_begin(f)))
         go_on(f, end);
@@ -221,7 +299,7 @@ uint64_t spool_early_due_locked(const struct spool_file *f)
         return 0;
     if (!f->writers)
         return spool_file_unstable_locked(f) ? 0 : 1;
-    if (f->publishable != f->s.version)
+    if (f->publishable != f->s.version || !spool_sidecar_dirty(&f->s)) /* attributes wait */
         return 0;
     if (f->hurry) /* somebody waits: for a flush or fsync until it is there, or for sync */
         return 1;

@@ -19,12 +19,17 @@
  * A writer that goes back into what was sent is not sequential: the upload is *held*, and what it
  * touched is sent after the close.
  *
+ * A file that shares bytes with its base is begun with when somebody waits for room, not before:
+ * what is kept of the base from the beginning on is copied, and parts of what was written without
+ * a gap after it go (an append), or from the beginning on (the object is overwritten in order).
+ *
  * Space. When a writer waits for room and nothing else will give it, the file is *pressed*: parts
  * go as soon as they are whole, and what OSS has confirmed is *released*: the record of the part
  * says so, and the bytes are punched out of the data file. From then on the unfinished upload has
  * them and nobody else, until it is published:
  *   - reading them waits for that, or is EIO while the file is still being written;
- *   - changing them is ENOSPC; cutting the file to nothing gives them up;
+ *   - changing them is ENOSPC, and so is changing what is before them if the file has a base: the
+ *     parts would have other numbers. Cutting the file to nothing gives them up;
  *   - a closed version with such parts is frozen, so that no later writer can hold it back;
  *   - renaming waits until it is published under the old name, and copies it on the server. A
  *     name that looks temporary is therefore pressed last;
@@ -72,6 +77,13 @@ void spool_early_headers_locked(struct spool_file *file);
 void spool_early_take_times(struct spool_file *file);
 
 /* -- release.c -- */
+
+/* -- clean.c -- */
+
+/** spool_clean_let_go() - while somebody waits for room: bytes of open files that their objects have. No lock is held. */
+void spool_clean_let_go(struct spool *spool);
+/** spool_clean_let_go_of() - likewise of @file; .io held. */
+void spool_clean_let_go_of(struct spool_file *file);
 
 /** spool_is_released() - .io or .lock held: some of its bytes are in its unfinished upload only. */
 bool spool_is_released(const struct spool_file *file);

@@ -33,6 +33,7 @@ struct spool_early {
     bool pressed;            /* somebody waits for room */
     bool told;               /* that released bytes cannot be changed: once is enough */
     uint64_t prefix;         /* written without a gap from the beginning to here */
+    uint64_t kept;           /* of a file with a base: so much of it is copied, parts follow */
     uint64_t planned;        /* the end of the last part that the engine has */
     uint64_t parts;          /* how many that are */
     struct spool_part *sent; /* that arrived and equal the live bytes */

@@ -41,7 +41,7 @@ static bool may_release(const struct spool_file *f, const struct spool_part *p, 
     struct extent e;
 
     *shared = spool_sidecar_pending(&f->s) && p->offset < f->s.size;
-    if (p->released || !p->part.has_crc64 || end > f->size)
+    if (p->released || p->copy || !p->part.has_crc64 || end > f->size)
         return false;
     if (!*shared)
         return true;
@@ -180,12 +180,21 @@ bool spool_release_press(struct spool *spool)
 
 /* -- those who come too late -- */
 
+/* Before parts that follow what is copied from the base, a change would give them other numbers. */
+static bool moves_released(const struct spool_file *f, uint64_t offset)
+{
+    if (!f->base_limit && !f->s.base_limit)
+        return false;
+    return extent_map_has(&f->live, EXTENT_SENT, offset, UINT64_MAX - offset) ||
+           extent_map_has(&f->s.map, EXTENT_SENT, offset, UINT64_MAX - offset);
+}
+
 int spool_release_guard(struct spool_file *f, uint64_t offset, uint64_t size, struct ou_error *err)
 {
     int r;
 
     ou_mutex_assert_held(&f->io);
-    if (!extent_map_has(&f->live, EXTENT_SENT, offset, size))
+    if (!extent_map_has(&f->live, EXTENT_SENT, offset, size) && !moves_released(f, offset))
         return 0;
     r = ou_error_say(err, ENOSPC,
                      "%s cannot be changed at byte %" PRIu64 " before it is published: to make "

@@ -34,6 +34,8 @@
  *               With released: its bytes are not here any more, the part is all there is of them:
  *               of a file that is being written also without a stable version that has them
  *   released    offset, size: of the stable version, too, these bytes are in such parts only
+ *   clean       offset, size: of the stable version; the base has these bytes, and they are not here
+ *               any more
  *   freeze      version: this version is being uploaded as it is, whatever stable versions come
  *               meanwhile; the changed ranges until here are on their way (as with publishing)
  *   publishing  key K, version, size, attr: Put, Copy or Complete is about to be sent
@@ -208,6 +210,7 @@ void spool_record_initiating(struct ou_buf *out, const char *key, uint64_t attr,
 void spool_record_upload(struct ou_buf *out, const char *upload_id, uint64_t attr);
 void spool_record_part(struct ou_buf *out, const struct spool_part *part);
 void spool_record_released(struct ou_buf *out, uint64_t offset, uint64_t size);
+void spool_record_clean(struct ou_buf *out, uint64_t offset, uint64_t size);
 void spool_record_freeze(struct ou_buf *out, uint64_t version);
 void spool_record_publishing(struct ou_buf *out, const char *key, uint64_t version, uint64_t size,
                              uint64_t attr);

@@ -150,6 +150,17 @@ static int apply_released(struct spool_sidecar *s, const struct ou_json *line,
     return size ? extent_map_set(&s->map, offset, size, EXTENT_SENT, err) : 0;
 }
 
+static int apply_clean(struct spool_sidecar *s, const struct ou_json *line,
+                       const struct spool_sidecar_trust *trust, struct ou_error *err)
+{
+    int r;
+
+    if (!s->base.present || extent_map_has(&s->map, EXTENT_SENT, 0, s->size))
+        return s->doubtful ? 0 : spool_broken(err, "place: clean without a base");
+    r = apply_released(s, line, trust, err);
+    return r < 0 ? r : spool_sent_to_base(&s->map, &s->base_limit, err);
+}
+
 static int move_changed(struct spool_sidecar *s, struct ou_error *err)
 {
     int r = spool_set_add_map(&s->upload.moved, &s->changed, s->size, err);
@@ -285,6 +296,7 @@ const struct spool_record spool_upload_records[] = {
     {"upload", apply_upload},
     {"part", apply_part},
     {"released", apply_released},
+    {"clean", apply_clean},
     {"freeze", apply_freeze},
     {"publishing", apply_publishing},
     {"unpublished", apply_unpublished},

@@ -201,6 +201,12 @@ void spool_record_released(struct ou_buf *out, uint64_t offset, uint64_t size)
                 size);
 }
 
+void spool_record_clean(struct ou_buf *out, uint64_t offset, uint64_t size)
+{
+    ou_buf_addf(out, "{\"type\":\"clean\",\"offset\":%" PRIu64 ",\"size\":%" PRIu64 "}", offset,
+                size);
+}
+
 void spool_record_freeze(struct ou_buf *out, uint64_t version)
 {
     ou_buf_addf(out, "{\"type\":\"freeze\",\"version\":%" PRIu64 "}", version);

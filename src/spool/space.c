@@ -2,8 +2,8 @@
  * What the spool may take: spool_size for its data files, spool_reserve left free on the disk.
  *
  * A write is admitted before it starts. While uploads are giving room back, a write that does
- * not fit waits for them; when none is going on, files that are being written are pressed
- * (spool/early.h); when that does not help either, nothing will: -ENOSPC.
+ * not fit waits for them; bytes of open files that are in the bucket go at once (clean.c); when
+ * nothing is going on, files that are being written are pressed (spool/early.h); when that does not help either, nothing will: -ENOSPC.
  */
 #include "spool/early.h"
 
@@ -57,8 +57,14 @@ static void wake(void *arg)
 static bool is_leaving(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);
-    return f->disk_bytes && !f->writers && !f->poisoned &&
-           (f->up || f->ending || !f->kept || (spool_file_pending_locked(f) && !f->retry_ms));
+    if (!f->disk_bytes || f->poisoned)
+        return false;
+    if (f->ending)
+        return true;
+    if (f->writers) /* published while it is open: then its bytes are clean (clean.c) */
+        return (f->up ? !f->early.on : f->publishable == f->s.version) && !f->retry_ms &&
+               spool_sidecar_dirty(&f->s);
+    return f->up || !f->kept || (spool_file_pending_locked(f) && !f->retry_ms);
 }
 
 /* Likewise: its name is gone already, and its upload is being ended. */
@@ -113,7 +119,10 @@ static int wait_for_room(struct spool *spool, uint64_t size, struct ou_cancel *c
 
     for (;;) {
         const char *limit;
-        bool hope = room_will_come(spool); /* takes other locks: before ours */
+        bool hope;
+
+        spool_clean_let_go(spool);
+        hope = room_will_come(spool); /* takes other locks: before ours */
 
         ou_lock_scope(&s->lock);
         limit = in_the_way_locked(spool, size);

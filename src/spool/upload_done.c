@@ -193,6 +193,7 @@ void spool_upload_done(void *ctx, const struct xfer_result *result, const struct
             spool->events.published(spool->ctx, f, &result->written);
     }
     ou_mutex_lock(&f->io);
+    spool_clean_let_go_of(f);
     drop = spool_file_settle_down(f);
     ou_mutex_lock(&f->lock);
     f->ending = false;

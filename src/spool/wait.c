@@ -116,7 +116,8 @@ static int look_at(const struct awaited *a, struct ou_error *err)
     if (!spool_file_pending_locked(f) ||
         (f->published_version >= a->version && f->published_attr >= a->attr && f->published_attr))
         return 1;
-    if (f->writers && f->publishable != f->s.version && (!f->up || f->early.on))
+    if (f->writers && ((f->publishable != f->s.version && (!f->up || f->early.on)) ||
+                       (f->early.on && !spool_sidecar_dirty(&f->s))))
         return 1; /* opened again: a new version is being made */
     if (f->poisoned)
         return ou_error_say(err, f->poison_error.errnum ? f->poison_error.errnum : EIO,

@@ -240,6 +240,150 @@ def read_past_the_cache(path, size):
         os.close(fd)
 
 
+def write_on(file, data):
+    for at in range(0, len(data), MIB):
+        file.write(data[at : at + MIB])
+
+
+@pytest.mark.parametrize("how", ["fsync=upload", "fsync", "quiet", "another handle"])
+def test_file_that_was_published_in_the_middle_grows_on(how, bucket, make_mount):
+    """What the bucket has of an open file is let go, and the rest passes."""
+    options = {"fsync=upload": {"fsync": "upload"}, "quiet": {"open_flush": "1s"},
+               "another handle": {"close": "upload"}}.get(how, {})
+    mount = make_mount(**SMALL, **options).start()
+    data = noise(45 * MIB)
+    with Measure(mount.spool) as measure, begin(mount.path / "big", data[: 9 * MIB]) as file:
+        if "fsync" in how:
+            os.fsync(file.fileno())
+        if how == "another handle":
+            os.close(os.dup(file.fileno()))
+        if how == "quiet":
+            wait_until("the first version is in the bucket", lambda: bucket.get("big"))
+        write_on(file, data[9 * MIB : 25 * MIB])
+        assert read_past_the_cache(mount.path / "big", MIB) == data[:MIB]
+        write_on(file, data[25 * MIB :])
+    mount.sync(timeout=100)
+    assert bucket.get("big") == data
+    assert (mount.path / "big").read_bytes() == data
+    assert measure.most <= LIMIT_BYTES
+    assert bucket.uploads() == []
+
+
+@pytest.fixture
+def old(bucket):
+    """An object of 30 MiB."""
+    data = noise(30 * MIB, seed=2)
+    bucket.put("big", data)
+    return data
+
+
+def test_append_larger_than_the_spool(old, server, bucket, make_mount):
+    mount = make_mount(**SMALL).start()
+    data = noise(30 * MIB)
+    server.clear_log()
+    with Measure(mount.spool) as measure, open(mount.path / "big", "ab", 0) as file:
+        write_on(file, data)
+    mount.sync(timeout=100)
+    assert bucket.get("big") == old + data
+    assert measure.most <= LIMIT_BYTES
+    counts = server.counts()
+    assert (counts["UploadPartCopy"], counts["UploadPart"]) == (1, 30)
+    assert counts["InitiateMultipartUpload"] == 1
+    assert not counts.get("PutObject")
+
+
+@pytest.mark.parametrize("size", [20 * MIB + 17, 30 * MIB, 40 * MIB])
+def test_overwriting_in_order_what_is_larger_than_the_spool(size, old, bucket, make_mount):
+    mount = make_mount(**SMALL).start()
+    data = noise(size)
+    with Measure(mount.spool) as measure, open(mount.path / "big", "r+b", 0) as file:
+        write_on(file, data)
+    mount.sync(timeout=100)
+    assert bucket.get("big") == data + old[size:]
+    assert measure.most <= LIMIT_BYTES
+    assert bucket.uploads() == []
+
+
+def test_before_what_was_let_go_nothing_can_be_changed(old, bucket, make_mount):
+    """The parts after it would have other numbers."""
+    mount = make_mount(**SMALL).start()
+    mount.allow_errors(".*")
+    file = open(mount.path / "big", "r+b", 0)  # noqa: SIM115 - closing it fails
+    file.seek(0, os.SEEK_END)
+    write_on(file, noise(30 * MIB))
+    with pytest.raises(OSError) as caught:
+        os.pwrite(file.fileno(), b"header", 0)
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(OSError):
+        file.close()
+    assert bucket.get("big") == old
+    os.unlink(mount.path / "big")
+    mount.sync()
+
+
+@pytest.mark.parametrize("mode", ["ab", "r+b"])
+def test_kill_while_more_than_the_spool_holds_is_changed(mode, old, bucket, make_mount):
+    mount = make_mount(**SMALL).start()
+    file = open(mount.path / "big", mode, 0)  # noqa: SIM115 - it stays open on purpose
+    write_on(file, noise(25 * MIB))
+    mount.kill9()
+    with contextlib.suppress(OSError):
+        file.close()
+    mount.start()
+    mount.sync()
+    wait_until("no upload is unfinished", lambda: bucket.uploads() == [])
+    assert bucket.get("big") == old
+    assert (mount.path / "big").read_bytes() == old
+
+
+@pytest.mark.parametrize("mode", ["ab", "r+b"])
+def test_kill_after_the_close_of_a_change_larger_than_the_spool(mode, old, bucket, make_mount):
+    mount = make_mount(**{**SMALL, "settle": "1h"}).start()
+    data = noise(25 * MIB)
+    with open(mount.path / "big", mode, 0) as file:
+        write_on(file, data)
+    mount.kill9()
+    mount.options["settle"] = "10ms"
+    mount.start()
+    mount.sync()
+    assert bucket.get("big") == (old + data if mode == "ab" else data + old[len(data):])
+    assert bucket.uploads() == []
+
+
+def test_kill_while_a_published_file_grows_beyond_the_spool(bucket, make_mount):
+    mount = make_mount(**{**SMALL, "fsync": "upload"}).start()
+    data = noise(40 * MIB)
+    file = begin(mount.path / "big", data[: 9 * MIB])
+    os.fsync(file.fileno())
+    write_on(file, data[9 * MIB :])
+    mount.kill9()
+    with contextlib.suppress(OSError):
+        file.close()
+    mount.start()
+    mount.sync()
+    wait_until("no upload is unfinished", lambda: bucket.uploads() == [])
+    assert bucket.get("big") == data[: 9 * MIB]
+    assert (mount.path / "big").read_bytes() == data[: 9 * MIB]
+
+
+def test_kill_after_clean_bytes_were_let_go(bucket, make_mount):
+    """What was closed since lies in the spool, the rest in the object."""
+    mount = make_mount(**{**SMALL, "fsync": "upload"}).start()
+    data = noise(25 * MIB)
+    file = begin(mount.path / "big", data[: 9 * MIB])
+    os.fsync(file.fileno())
+    write_on(file, data[9 * MIB : 18 * MIB])  # makes the first ones go
+    mount.options["fsync"] = "spool"
+    os.close(os.dup(file.fileno()))
+    mount.kill9()
+    with contextlib.suppress(OSError):
+        file.close()
+    mount.start()
+    assert (mount.path / "big").read_bytes() == data[: 18 * MIB]
+    mount.sync()
+    assert bucket.get("big") == data[: 18 * MIB]
+
+
 def test_kill_in_the_middle_of_what_is_larger_than_the_spool(bucket, make_mount):
     mount = make_mount(**SMALL).start()
     data = noise(30 * MIB)
