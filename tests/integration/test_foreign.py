@@ -35,6 +35,7 @@ HABITS = {
     "no-encoding": (Habits(encoding=False, list_version=1, prefixes_first=True, page=3), {}),
     "short-pages": (Habits(page=3, empty_page=True, fraction="987"), {}),
     "one-request-a-connection": (Habits(close=True, chunked=True, go_on=True), {}),
+    "http-1.0": (Habits(old=True), {}),
     "connections-die": (Habits(lifetime=2, deleted=200, errors=False, info="refused"), {}),
     "no-documents": (Habits(results=False, batches=False), {}),
     "clock-ahead": (Habits(clock=400), {}),

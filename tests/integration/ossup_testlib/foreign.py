@@ -36,6 +36,7 @@ class Habits:
     extras: bool = False  # headers and elements that nobody knows
     # connections
     close: bool = False  # after each answer
+    old: bool = False  # HTTP/1.0: a body ends with the connection
     lifetime: int = 0  # requests of a connection; then it is closed without a word
     chunked: bool = False  # documents
     go_on: bool = False  # 100-continue, though nobody asked
@@ -163,7 +164,7 @@ class ForeignServer(Operations):
         if reply is None:
             return False
         connection.sendall(self._head(request, number, *reply))
-        return not self.habits.close
+        return not self.habits.close and not self.habits.old
 
     def _handle(self, connection, stream, request):
         """(status, headers, body), or None: no answer."""
@@ -222,18 +223,19 @@ class ForeignServer(Operations):
             head += [("Server", "AliyunOSS"), ("x-oss-request-id", f"{number:024X}")]
         if h.extras:
             head += [("x-oss-unheard-of", "1"), ("Vary", "Origin"), ("X-Empty", "")]
-        head += [("Connection", "close" if h.close else "keep-alive"), *headers]
+        head += [("Connection", "close" if h.close else "keep-alive")] if not h.old else []
+        head += headers
         bodiless = request.method == "HEAD" or status == 204
         if h.chunked and body and not bodiless:
             head.append(("Transfer-Encoding", "chunked"))
             pieces = [body[i : i + 700] for i in range(0, len(body), 700)] + [b""]
             body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
-        elif status != 204 and "Content-Length" not in dict(headers):
+        elif status != 204 and "Content-Length" not in dict(headers) and not (h.old and body):
             head.append(("Content-Length", str(len(body))))
         if h.header_case:
             head = [(getattr(name, h.header_case)(), value) for name, value in head]
         lines = "".join(f"{name}: {value}\r\n" for name, value in head)
-        text = f"HTTP/1.1 {status} {REASONS.get(status, 'Whatever')}\r\n{lines}\r\n"
+        text = f"HTTP/{'1.0' if h.old else '1.1'} {status} {REASONS.get(status, 'Whatever')}\r\n{lines}\r\n"
         return text.encode() + (b"" if bodiless else body)
 
     def document(self, root, *children):
