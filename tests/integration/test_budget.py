@@ -103,6 +103,22 @@ def test_one_byte_changed_in_a_big_file(parted, server, bucket):
     assert bucket.get("big") == data
 
 
+def test_no_part_of_a_change_waits_for_another(parted, server, bucket):
+    """Where copies take their time, two of them take it once."""
+    data = put_big(parted, bucket, server)
+    server.fault("UploadPartCopy", {"type": "delay", "ms": 2000})
+    with open(parted.path / "big", "r+b") as file:
+        file.seek(10 * MIB)
+        file.write(b"!")
+    data[10 * MIB] = ord("!")
+    parted.sync()
+    copies, parts = server.requests("UploadPartCopy"), server.requests("UploadPart")
+    assert [len(copies), len(parts)] == [2, 1]
+    assert max(entry["in_flight"] for entry in copies) == 2
+    assert parts[0]["start"] < min(entry["time"] for entry in copies)
+    assert bucket.get("big") == data
+
+
 def test_big_file_cut_to_a_few_bytes(parted, server, bucket):
     data = put_big(parted, bucket, server)
     os.truncate(parted.path / "big", 1000)
