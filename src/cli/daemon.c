@@ -123,8 +123,13 @@ static void stop_draining(void *ctx)
     ou_cancel_trigger(d->drain_cancel);
 }
 
-/* Asks a daemon that is only draining to let go; false if nobody answers or it will not. */
-static bool ask_for_handover(const struct spool_config *config)
+enum handover {
+    GRANTED, /* it was only draining, and lets go */
+    REFUSED,
+    SILENT /* nobody answers: it is about to end, or to begin */
+};
+
+static enum handover ask_for_handover(const struct spool_config *config)
 {
     ou_autofree char *dir = spool_bucket_dir(config);
     ou_autofree char *path = NULL;
@@ -134,10 +139,11 @@ static bool ask_for_handover(const struct spool_config *config)
 
     if (!dir || asprintf(&path, "%s/%s", dir, CLI_CONTROL_NAME) < 0) {
         path = NULL;
-        return false;
+        return REFUSED;
     }
-    return cli_control_call(path, "{\"command\":\"handover\"}", &text, &reply, &err) == 0 &&
-           !ou_json_string(reply, "error");
+    if (cli_control_call(path, "{\"command\":\"handover\"}", &text, &reply, &err) < 0)
+        return SILENT;
+    return ou_json_string(reply, "error") ? REFUSED : GRANTED;
 }
 
 static int take_spool(struct cli_daemon *d, struct ou_error *err)
@@ -145,7 +151,7 @@ static int take_spool(struct cli_daemon *d, struct ou_error *err)
     ou_autofree char *dir = cli_spool_dir(&d->session->options);
     const uint64_t patience_ms = 15000, deadline = ou_now_ms() + patience_ms;
     struct spool_config config;
-    bool asked = false;
+    enum handover answer = SILENT;
     int r;
 
     if (!dir)
@@ -158,12 +164,16 @@ static int take_spool(struct cli_daemon *d, struct ou_error *err)
         r = spool_open(&config, fs_spool_events(), &d->fs, &d->spool, err);
         if (r != -EBUSY)
             return r;
-        if (!asked && !ask_for_handover(&config))
+        if (answer == SILENT)
+            answer = ask_for_handover(&config);
+        if (answer == REFUSED)
             return r;
-        asked = true;
         if (ou_now_ms() > deadline)
-            return r;
-        (void)poll(NULL, 0, 20); /* the old daemon is finishing its requests */
+            return ou_error_say(err, EBUSY,
+                                "the daemon that had the spool %s has not ended yet: try again in "
+                                "a while",
+                                dir);
+        (void)poll(NULL, 0, 20); /* it finishes its requests and syncs its files */
     }
 }
 

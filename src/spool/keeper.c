@@ -9,6 +9,7 @@
  */
 #include "spool/file.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -17,7 +18,7 @@
 
 #define ROUND_MS   UINT64_C(1000)
 #define SYNC_MS    UINT64_C(5000) /* what was closed is synced so often */
-#define SYNCFS_MIN 16u            /* from so many files on, one syncfs() is cheaper */
+#define SYNCFS_MIN 16u            /* from so many files on, syncfs() is cheaper */
 
 static bool is_open_writer(struct spool_file *f)
 {
@@ -108,8 +109,62 @@ static void look_after_closed(struct spool_file *f)
     spool_file_leave(f);
 }
 
+/*
+ * Version @version is on the disk, and nothing before it was: so there is no older one that must
+ * be kept until the record is there, too. The record is synced by the caller, with many others.
+ */
+static void note_synced(struct spool_file *f, uint64_t version)
+{
+    ou_auto(ou_buf_fini) struct ou_buf line = {0};
+    struct ou_error err = OU_ERROR_INIT;
+
+    ou_lock_scope(&f->io);
+    if (f->unlinked || !f->has_sidecar || f->s.version != version || f->s.synced_version)
+        return;
+    spool_record_synced(&line, version);
+    if (spool_file_record(f, &line, false, &err) < 0)
+        ou_log_warn(OU_LOG_SPOOL, &err, "sync of a staged file id=%s", f->id);
+}
+
+/* A sync of its own for each of thousands of new files would keep the disk busy for minutes. */
+static void sync_new(struct spool *spool, struct spool_file **files, size_t count)
+{
+    uint64_t *versions = calloc(count, sizeof(*versions));
+
+    if (!versions)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        ou_lock_scope(&files[i]->lock);
+        versions[i] = files[i]->s.version;
+    }
+    if (syncfs(spool->dirfd) == 0) {
+        for (size_t i = 0; i < count; i++)
+            note_synced(files[i], versions[i]);
+        (void)syncfs(spool->dirfd); /* an error costs trust in what is not there, no more */
+    }
+    free(versions);
+}
+
+static void sync_closed(struct spool *spool)
+{
+    struct ou_error err = OU_ERROR_INIT;
+    struct spool_file **files = NULL;
+    size_t count = 0;
+
+    if (spool_collect(spool, "", is_unsynced, &files, &count, &err) < 0)
+        return;
+    if (count >= SYNCFS_MIN)
+        sync_new(spool, files, count);
+    for (size_t i = 0; i < count; i++) {
+        if (is_unsynced(files[i]))
+            sync_one(files[i]);
+        spool_file_unref(files[i]);
+    }
+    free(files);
+}
+
 static void round_of(struct spool *spool, bool (*want)(struct spool_file *f),
-                     void (*act)(struct spool_file *f), bool syncfs_helps)
+                     void (*act)(struct spool_file *f))
 {
     struct ou_error err = OU_ERROR_INIT;
     struct spool_file **files = NULL;
@@ -117,8 +172,6 @@ static void round_of(struct spool *spool, bool (*want)(struct spool_file *f),
 
     if (spool_collect(spool, "", want, &files, &count, &err) < 0)
         return;
-    if (syncfs_helps && count >= SYNCFS_MIN)
-        (void)syncfs(spool->dirfd); /* each file's own sync then finds nothing to do */
     for (size_t i = 0; i < count; i++) {
         act(files[i]);
         spool_file_unref(files[i]);
@@ -146,15 +199,15 @@ static void *run(void *arg)
     if (round_ms < 10)
         round_ms = 10;
     while (sleep_round(spool, ou_now_ms() + round_ms)) {
-        round_of(spool, is_open_writer, look_after_open, false);
+        round_of(spool, is_open_writer, look_after_open);
         if (ou_now_ms() < synced_ms + SYNC_MS)
             continue;
-        round_of(spool, is_unsynced, sync_one, true);
-        round_of(spool, is_neglected, look_after_closed, false);
+        sync_closed(spool);
+        round_of(spool, is_neglected, look_after_closed);
         synced_ms = ou_now_ms();
     }
     /* A machine that is shut down properly loses nothing, whatever boot comes next. */
-    round_of(spool, is_unsynced, sync_one, true);
+    sync_closed(spool);
     return NULL;
 }
 

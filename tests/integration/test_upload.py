@@ -1,10 +1,13 @@
 """The main job: a big file goes up in parts, and nothing that goes wrong loses or doubles it."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import signal
+import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -249,6 +252,29 @@ def test_new_mount_takes_over_from_a_draining_daemon(server, bucket, make_mount,
     second.sync(timeout=60)
     assert bucket_sha256(bucket, "big") == digest
     assert len(server.requests("InitiateMultipartUpload")) == 1
+
+
+def test_new_mount_waits_for_a_daemon_that_is_ending(make_mount):
+    """It answers no more and still syncs what it leaves: its lock says that it is there."""
+    mount = make_mount().start()
+    (mount.path / "f").write_bytes(b"data")
+    mount.umount()
+    (lock,) = mount.spool.glob("*/lock")
+    second = make_mount(name="second", spool=mount.spool)
+    starter = threading.Thread(target=second.start)
+    with open(lock, "r+b") as held, socket.socket(socket.AF_UNIX) as mute:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        directory = os.open(lock.parent, os.O_PATH)
+        mute.bind(f"/proc/self/fd/{directory}/control")  # the path of a socket is short
+        os.close(directory)
+        mute.listen()
+        mute.settimeout(PATIENCE)
+        starter.start()
+        for _ in range(2):
+            mute.accept()[0].close()
+        (lock.parent / "control").unlink()
+    starter.join()
+    assert (second.path / "f").read_bytes() == b"data"
 
 
 def test_termination_signal_unmounts_and_drains(bucket, mount):
