@@ -11,11 +11,10 @@ import itertools
 import os
 import random
 import shutil
-import subprocess
 
 import pytest
 
-from ossup_testlib import wait_until
+from ossup_testlib import unmount, wait_until
 from ossup_testlib.campaign import long_campaign
 
 PART = 100 << 10
@@ -412,7 +411,7 @@ def killed_at_call(build, bucket, mount, number):
     allowed = live_until_killed(mount)
     mount.killed = True
     if allowed is None:
-        subprocess.run(["fusermount3", "-u", mount.path], check=False, stderr=subprocess.DEVNULL)
+        unmount(mount.path)
         if mount.process.wait(60) == 0:
             return False
         allowed = [list(_life(mount))[-1][0]]
