@@ -56,6 +56,7 @@ void xfer_reader_free(struct xfer_reader *reader)
     struct xfer_reader_pool *pool;
     struct ou_cancel *closing;
     struct xfer_block *b;
+    bool lacking = false;
 
     if (!reader)
         return;
@@ -72,12 +73,15 @@ void xfer_reader_free(struct xfer_reader *reader)
         b->canceled = true;
         if (b->state != XFER_BLOCK_FETCHING)
             xfer_block_free_locked(b);
+        else
+            lacking = lacking || b->filled < b->size;
         b = next;
     }
     xfer_reader_unref_locked(reader); /* fetches in flight keep it till they end */
     ou_mutex_unlock(&pool->lock);
 
-    ou_cancel_trigger(closing);
+    if (lacking) /* else all has come, and is about to be offered to the cache */
+        ou_cancel_trigger(closing);
     ou_cancel_unref(closing);
 }
 

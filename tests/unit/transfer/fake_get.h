@@ -36,6 +36,7 @@ static struct {
         bool background;
     } seen[FAKE_RANGES];
     uint64_t hold_at;    /* bytes from here on do not flow; UINT64_MAX: all flow */
+    bool hold_end;       /* all bytes flow, and the GET does not end */
     unsigned fail_count; /* so many GETs to come fail */
     uint64_t fail_after; /* when they have sent so many bytes */
     struct ou_error fail;
@@ -59,6 +60,7 @@ static inline void fake_get_reset(void)
     fake.asked = fake.sent = fake.fail_after = fake.most_used = 0;
     fake.pool = NULL;
     fake.hold_at = UINT64_MAX;
+    fake.hold_end = false;
 }
 
 /*
@@ -104,6 +106,13 @@ static inline void fake_hold_at(uint64_t offset)
 {
     ou_lock_scope(&fake.lock);
     fake.hold_at = offset;
+    pthread_cond_broadcast(&fake.change);
+}
+
+static inline void fake_hold_end(bool hold)
+{
+    ou_lock_scope(&fake.lock);
+    fake.hold_end = hold;
     pthread_cond_broadcast(&fake.change);
 }
 
@@ -162,6 +171,12 @@ static inline int fake_send(const struct oss_call *call, uint64_t offset, uint64
         if (r < 0)
             return r;
         done += n;
+    }
+    ou_lock_scope(&fake.lock);
+    while (fake.hold_end) {
+        if (ou_cancel_triggered(call->cancel))
+            return ou_error_set(err, EINTR, "get");
+        ou_cond_wait(&fake.change, &fake.lock);
     }
     return 0;
 }

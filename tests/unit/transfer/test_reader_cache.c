@@ -175,6 +175,37 @@ static void a_failed_fetch_is_not_kept(void **state)
     xfer_reader_pool_free(pool);
 }
 
+static bool all_has_come_locked(const struct xfer_reader *reader)
+{
+    const struct xfer_block *b;
+
+    TAILQ_FOREACH(b, &reader->blocks, in_reader)
+    if (b->state != XFER_BLOCK_FETCHING || b->filled < b->size)
+        return false;
+    return !TAILQ_EMPTY(&reader->blocks);
+}
+
+/* As programs read small files: the last byte, and the close. */
+static void what_has_come_is_kept_though_its_reader_closes(void **state)
+{
+    struct xfer_reader_pool *pool = caching_pool();
+    struct xfer_reader *reader = fake_reader(pool, SIZE);
+    uint64_t asked;
+
+    (void)state;
+    fake_hold_end(true);
+    fake_read(reader, 0, STEP);
+    fake_poll_pool(pool, all_has_come_locked(reader));
+    xfer_reader_free(reader);
+    fake_hold_end(false);
+    asked = fake.asked;
+    xfer_reader_pool_free(pool);
+    assert_int_equal(fake.canceled, 0);
+    assert_true(asked >= STEP);
+    for (uint64_t b = 0; b < asked / BLOCK; b++)
+        assert_true(kept.has[b]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +214,7 @@ int main(void)
         cmocka_unit_test(read_ahead_takes_what_the_cache_has),
         cmocka_unit_test(holes_anywhere_give_the_right_bytes),
         cmocka_unit_test(a_failed_fetch_is_not_kept),
+        cmocka_unit_test(what_has_come_is_kept_though_its_reader_closes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
