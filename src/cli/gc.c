@@ -66,7 +66,9 @@ static int take_option(struct gc *gc, int option, struct ou_error *err)
     case 'h':
         return 1;
     case OPT_OLDER_THAN:
-        return ou_parse_duration(optarg, &gc->older_than_ms, err);
+        if (ou_parse_duration(optarg, &gc->older_than_ms, err) < 0)
+            return ou_error_prefix(err, "--older-than");
+        return 0;
     case OPT_LIST:
         gc->list_only = true;
         return 0;

@@ -177,7 +177,7 @@ int cli_sync(int argc, char **argv)
     const char *path = NULL, *timeout = NULL;
     uint64_t timeout_ms = 0;
     struct ou_error err;
-    int r = 0;
+    int r;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--timeout") == 0 && i + 1 < argc) {
@@ -195,10 +195,12 @@ int cli_sync(int argc, char **argv)
         (void)fputs("usage: ossfs-up sync PATH [--timeout S]\n", stderr);
         return CLI_EXIT_USAGE;
     }
-    if (timeout)
-        r = ou_parse_duration(timeout, &timeout_ms, &err);
-    if (r == 0)
-        r = sync_path(path, timeout_ms, &err);
+    if (timeout && ou_parse_duration(timeout, &timeout_ms, &err) < 0) {
+        (void)ou_error_prefix(&err, "--timeout");
+        cli_say(&err);
+        return CLI_EXIT_USAGE;
+    }
+    r = sync_path(path, timeout_ms, &err);
     if (r == 0)
         return EXIT_SUCCESS;
     cli_say(&err);

@@ -120,17 +120,22 @@ static int list_dir(void *ctx, const char *dir, struct ou_error *err)
 static int list(const struct words *w, struct ou_error *err)
 {
     struct listing l = {.json = w->json};
+    bool missing;
     int r;
 
+    if (w->count)
+        return ou_error_say(err, EINVAL, "list takes no \"%s\"; -o spool= names the directory",
+                            w->word[0]);
     if (w->json)
         (void)fputs("{\"files\":[", stdout);
     r = cli_spools_each(w->spool, list_dir, &l, err);
-    if (r == -ENOENT)
+    missing = r == -ENOENT;
+    if (missing)
         r = 0; /* never used: nothing waits */
     if (w->json)
         (void)fputs("]}\n", stdout);
     else if (r == 0 && l.shown == 0)
-        (void)printf("nothing waits in %s\n", w->spool);
+        (void)printf("nothing waits in %s%s\n", w->spool, missing ? ", which does not exist" : "");
     return r;
 }
 

@@ -48,3 +48,21 @@ def test_what_a_daemon_has_is_not_discarded(make_mount):
                         check=False)
     assert refused.returncode == 1 and "in use" in refused.stderr
     assert (mount.path / "f").read_bytes() == b"x"
+
+
+def test_words_that_mean_nothing_are_told(make_mount):
+    mount = make_mount().start()
+
+    def told(*words):
+        done = mount.run(*words, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert told("sync", mount.path, "--timeout", "soon") == (
+        2, 'ossfs-up: --timeout: "soon" is no duration: write 500ms, 30s, 5m, 2h or 7d\n')
+    status, text = told("gc", "bucket", "--older-than", "old")
+    assert (status, text[:23]) == (2, "ossfs-up: --older-than:")
+    status, text = told("spool", "list", "word")
+    assert status == 1 and '"word"' in text
+    where = mount.folder / "nowhere"
+    assert told("spool", "list", "-o", f"spool={where}") == (
+        0, f"nothing waits in {where}, which does not exist\n")
