@@ -37,6 +37,7 @@ struct cli_put_job {
     struct spool_headers headers;
     struct xfer_file *file;
     uint64_t size;
+    bool big;                 /* the main thread's */
     struct cli_put_job *next; /* the main thread's list */
 
     /* Under put->lock. */

@@ -1,6 +1,9 @@
 /*
  * One engine for all files, some dozens at once, each with its own checkpoint; one bar.
  *
+ * Big files take no more than half of the places, so that small ones, which the engine prefers, do
+ * not wait behind them; those that are reached meanwhile are set aside, with a bound.
+ *
  * A file that fails does not keep the others from being uploaded, unless what it failed of will
  * befall all: wrong keys, no such bucket. A signal stops the engine; checkpoints stay.
  */
@@ -10,24 +13,37 @@
 #include "cli/commands.h"
 #include "cli/put_progress.h"
 #include "cli/render.h"
+#include "transfer/plan.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define JOBS_MAX 64u  /* files open at once: enough to keep all connections busy */
-#define DRAW_MS  200u /* between two pictures of the bar */
+#define JOBS_MAX  64u    /* files open at once: enough to keep all connections busy */
+#define BIG_MAX   32u    /* big ones among them: likewise */
+#define ASIDE_MAX 10000u /* big ones that wait for a place; the walk goes on until then */
+#define DRAW_MS   200u   /* between two pictures of the bar */
+
+struct aside {
+    struct cli_put_source source;
+    struct aside *next;
+};
 
 /* The main thread's view. */
 struct run {
     struct cli_put *put;
     struct cli_put_sources *sources;
     struct cli_put_job *jobs; /* running */
-    unsigned job_count;
-    bool through; /* no more sources, or none is wanted */
+    unsigned job_count, big_count;
+    struct aside *aside, **aside_end; /* big files, in order */
+    unsigned aside_count;
+    bool aside_turn; /* they take turns with what the walk finds */
+    bool through;    /* no more sources */
+    bool stopped;    /* no more are wanted */
     struct cli_progress bar;
     bool show_bar;
     uint64_t files, bytes; /* in all, if the bar is shown */
@@ -73,7 +89,7 @@ static void tell_failure(struct run *run, const struct cli_put_job *job)
                       cli_put_job_name(job),
                       (int)(100 * (double)job->confirmed / (double)job->size));
     run->failed_files++;
-    run->through = run->through || concerns_all(&err);
+    run->stopped = run->stopped || concerns_all(&err);
 }
 
 static void draw(struct run *run)
@@ -136,23 +152,54 @@ static void tell_interrupt(struct run *run)
 
 /* -- running -- */
 
-static void start_next(struct run *run)
+/* More than a part: it goes by several requests. */
+static bool is_big(const struct run *run, const struct cli_put_source *source)
 {
-    struct cli_put_source source = {0};
+    uint64_t part = run->put->part_size ? run->put->part_size : XFER_PART_SIZE_DEFAULT;
+    struct stat st;
+
+    return !source->path || stat(source->path, &st) < 0 || (uint64_t)st.st_size > part;
+}
+
+/* Return: 1 and @source is taken, or 0. */
+static int set_aside(struct run *run, struct cli_put_source *source)
+{
+    struct aside *a = calloc(1, sizeof(*a));
+
+    if (!a)
+        return 0;
+    a->source = *source;
+    *source = (struct cli_put_source){0};
+    *run->aside_end = a;
+    run->aside_end = &a->next;
+    run->aside_count++;
+    return 1;
+}
+
+static struct cli_put_source take_aside(struct run *run)
+{
+    struct aside *a = run->aside;
+    struct cli_put_source source = a->source;
+
+    run->aside = a->next;
+    if (!run->aside)
+        run->aside_end = &run->aside;
+    run->aside_count--;
+    free(a);
+    return source;
+}
+
+static void start(struct run *run, struct cli_put_source *source, bool big)
+{
     struct cli_put_job *job = NULL;
     struct ou_error err = OU_ERROR_INIT;
-    int r = cli_put_sources_next(run->sources, &source, &err);
+    int r = cli_put_job_start(run->put, source, &job, &err);
 
-    if (r == 0) {
-        run->through = true;
-        return;
-    }
-    if (r > 0)
-        r = cli_put_job_start(run->put, &source, &job, &err);
-    cli_put_source_fini(&source);
     if (r == 0) {
         if (!job->source.path) /* now its size is known */
             run->bytes += job->size;
+        job->big = big;
+        run->big_count += big;
         job->next = run->jobs;
         run->jobs = job;
         run->job_count++;
@@ -162,7 +209,49 @@ static void start_next(struct run *run)
         return;
     say(run, &err);
     run->failed_files++;
-    run->through = run->through || concerns_all(&err);
+    run->stopped = run->stopped || concerns_all(&err);
+}
+
+static bool aside_may_start(const struct run *run)
+{
+    return run->aside && run->big_count < BIG_MAX;
+}
+
+static bool may_walk(const struct run *run)
+{
+    return !run->through && run->aside_count < ASIDE_MAX;
+}
+
+static bool may_start(const struct run *run)
+{
+    return !run->stopped && run->job_count < JOBS_MAX && (aside_may_start(run) || may_walk(run));
+}
+
+static void start_next(struct run *run)
+{
+    struct cli_put_source source = {0};
+    struct ou_error err = OU_ERROR_INIT;
+    bool from_aside = aside_may_start(run) && (run->aside_turn || !may_walk(run)), big;
+    int r = 1;
+
+    if (from_aside)
+        source = take_aside(run);
+    else
+        r = cli_put_sources_next(run->sources, &source, &err);
+    if (r == 0) {
+        run->through = true;
+    } else if (r < 0) {
+        say(run, &err);
+        run->failed_files++;
+    } else {
+        big = is_big(run, &source);
+        if (big && !from_aside && (run->aside || run->big_count == BIG_MAX) &&
+            set_aside(run, &source))
+            return;
+        run->aside_turn = !run->aside_turn;
+        start(run, &source, big);
+    }
+    cli_put_source_fini(&source);
 }
 
 static void settle(struct run *run, struct cli_put_job *job)
@@ -199,6 +288,7 @@ static void reap(struct run *run)
         job->next = ended;
         ended = job;
         run->job_count--;
+        run->big_count -= job->big;
     }
     ou_mutex_unlock(&run->put->lock);
     while (ended) {
@@ -223,7 +313,7 @@ static void wait_for_news(struct run *run)
 static void loop(struct run *run)
 {
     while (!cli_interrupt_signal(run->put->interrupt)) {
-        if (!run->through && run->job_count < JOBS_MAX) {
+        if (may_start(run)) {
             start_next(run);
         } else if (run->job_count > 0) {
             draw(run);
@@ -241,6 +331,7 @@ int cli_put_run(struct cli_put *put)
     struct ou_error err = OU_ERROR_INIT;
     int signal;
 
+    run.aside_end = &run.aside;
     if (cli_put_sources_new(&put->args, &run.sources, &err) < 0) {
         cli_say(&err);
         return CLI_EXIT_USAGE;
@@ -262,6 +353,11 @@ int cli_put_run(struct cli_put *put)
 
         run.jobs = job->next;
         cli_put_job_free(job);
+    }
+    while (run.aside) {
+        struct cli_put_source left = take_aside(&run);
+
+        cli_put_source_fini(&left);
     }
     cli_put_sources_free(run.sources);
     if (signal)

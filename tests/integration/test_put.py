@@ -438,3 +438,15 @@ def test_small_files_do_not_wait_for_a_big_one(put, server, bucket, folder):
     listed = bucket.list()
     assert len(listed) == count + 1 and listed["d/big"][0] == size
     assert_nothing_left(bucket, folder / "d")
+
+
+def test_small_files_do_not_wait_behind_many_big_ones(put, server, bucket, make_file):
+    """Big ones do not take all places, however many come first."""
+    big = [make_file(f"big{i}", 2 * PART) for i in range(150)]
+    small = [make_file(f"small{i}", 100) for i in range(20)]
+    server.option(latency_ms=5)
+    put.ok("-p", "100K", *big, *small, "oss://bucket/")
+    assert len(bucket.keys()) == 170
+    order = [e["operation"] for e in server.requests("PutObject", "CompleteMultipartUpload")]
+    last = len(order) - 1 - order[::-1].index("PutObject")
+    assert order[:last].count("CompleteMultipartUpload") < 150 - 64  # that many if they waited
