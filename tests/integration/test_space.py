@@ -491,6 +491,19 @@ def test_temporary_name_larger_than_the_spool(bucket, make_mount):
     assert bucket.uploads() == []
 
 
+def test_what_is_larger_than_the_spool_is_renamed_once_it_is_closed(bucket, make_mount):
+    mount = make_mount(**SMALL).start()
+    data = noise(30 * MIB)
+    with begin(mount.path / "big", data):
+        with pytest.raises(OSError) as caught:
+            os.rename(mount.path / "big", mount.path / "other")
+        assert caught.value.errno == errno.EBUSY
+    os.rename(mount.path / "big", mount.path / "other")
+    mount.sync()
+    assert bucket.get("other") == data
+    assert bucket.keys() == ["other"]
+
+
 def test_upload_that_is_lost_with_released_bytes_is_told(server, bucket, make_mount):
     mount = make_mount(**{**SMALL, "settle": "1h"}).start()
     mount.allow_errors(".*")
