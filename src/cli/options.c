@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct spec {
     const char *name;
@@ -111,6 +112,21 @@ static int remember_ignored(struct cli_options *o, const char *name, struct ou_e
     return 0;
 }
 
+/* "~/" is the home directory, as a shell would have it at the beginning of a word. */
+static char *absolute(const char *path)
+{
+    const char *home = getenv("HOME");
+    ou_autofree char *here = NULL;
+    char *whole;
+
+    if (path[0] == '/' || path[0] == '\0')
+        return strdup(path);
+    if (strncmp(path, "~/", 2) == 0 && home)
+        return asprintf(&whole, "%s%s", home, path + 1) < 0 ? NULL : whole;
+    here = getcwd(NULL, 0);
+    return here && asprintf(&whole, "%s/%s", here, path) >= 0 ? whole : NULL;
+}
+
 /* The source of what an alias stands for beside its own value: any that was given is better. */
 static const char by_alias[] = "an option of ossfs";
 
@@ -141,9 +157,10 @@ int cli_options_set(struct cli_options *o, const char *name, const char *value, 
     if (!alias.value && specs[id].kind != CLI_FLAG)
         return ou_error_say(err, EINVAL, "%s: %s wants a value: %s=...", source, name, name);
     free(o->value[id]);
-    o->value[id] = strdup(alias.value ? alias.value : "on");
+    o->value[id] = specs[id].kind == CLI_PATH ? absolute(alias.value)
+                                              : strdup(alias.value ? alias.value : "on");
     if (!o->value[id])
-        return ou_error_set(err, ENOMEM, "option %s", name);
+        return ou_error_set(err, errno, "option %s", name);
     o->source[id] = source;
     return 0;
 }
@@ -249,6 +266,10 @@ static int parse(const struct spec *s, const char *value, uint64_t *number, stru
         if (!*number && !is_choice("off 0 false no", value))
             return ou_error_say(err, EINVAL, "it takes on or off, not %s", value);
         return 0;
+    case CLI_PATH:
+        if (value[0] == '\0')
+            return ou_error_say(err, EINVAL, "it takes a path");
+        break;
     case CLI_CHOICE:
     case CLI_TEXT:
         break;
@@ -282,7 +303,7 @@ static void format_bound(const struct spec *s, uint64_t n, char *out, size_t siz
 static int check_one(const struct spec *s, const char *value, struct ou_error *err)
 {
     char min[32], max[32];
-    uint64_t number;
+    uint64_t number = 0;
     int r;
 
     if (s->kind == CLI_CHOICE) {

@@ -16,6 +16,7 @@
 
 enum cli_kind {
     CLI_TEXT,
+    CLI_PATH,     /* kept absolute: a daemon leaves the directory that it was started in */
     CLI_FLAG,     /* name, name=on, name=off */
     CLI_SIZE,     /* bytes, ou_parse_size(); min and max in bytes */
     CLI_DURATION, /* milliseconds, ou_parse_duration() */
@@ -39,7 +40,7 @@ enum cli_kind {
     X(THREADS, "threads", CLI_COUNT, 1, 64, "3", NULL, "parts of one file in flight at once")      \
     X(CONNECTIONS, "connections", CLI_COUNT, 1, 256, "16", NULL,                                   \
       "requests in flight at once, all files together")                                            \
-    X(SPOOL, "spool", CLI_TEXT, 0, 0, NULL, NULL,                                                  \
+    X(SPOOL, "spool", CLI_PATH, 0, 0, NULL, NULL,                                                  \
       "where written files wait; default: ~/.cache/ossfs-up, for root /var/spool/ossfs-up")        \
     X(SPOOL_SIZE, "spool_size", CLI_SIZE, 0, UINT64_MAX, "0", NULL,                                \
       "most that the spool may take; 0: unlimited")                                                \
@@ -87,7 +88,7 @@ enum cli_kind {
     X(SSE, "sse", CLI_TEXT, 0, 0, NULL, NULL,                                                      \
       "server-side encryption: AES256, SM4, KMS, or KMS:KEY-ID")                                   \
     X(REQUESTER_PAYS, "requester_pays", CLI_FLAG, 0, 0, "off", NULL, "pay for the requests")       \
-    X(CACERT, "cacert", CLI_TEXT, 0, 0, NULL, NULL, "PEM file of the authorities to trust")        \
+    X(CACERT, "cacert", CLI_PATH, 0, 0, NULL, NULL, "PEM file of the authorities to trust")        \
     X(NO_VERIFY, "no_verify", CLI_FLAG, 0, 0, "off", NULL,                                         \
       "do not verify the server's certificate (warns at every mount)")                             \
     X(UMASK, "umask", CLI_OCTAL, 0, 0777, "0", NULL,                                               \
@@ -99,7 +100,7 @@ enum cli_kind {
       "the kernel checks modes and owners")                                                        \
     X(RO, "ro", CLI_FLAG, 0, 0, "off", NULL, "read-only mount")                                    \
     X(NOEXEC, "noexec", CLI_FLAG, 0, 0, "off", NULL, "no program is run from the mount")           \
-    X(PASSWD_FILE, "passwd_file", CLI_TEXT, 0, 0, NULL, NULL,                                      \
+    X(PASSWD_FILE, "passwd_file", CLI_PATH, 0, 0, NULL, NULL,                                      \
       "credentials in ossfs's format, [bucket:]ak:secret[:token]; mode 0600 or 0640")              \
     X(RAM_ROLE, "ram_role", CLI_TEXT, 0, 0, NULL, NULL,                                            \
       "credentials of an ECS instance's role: auto, or its name")                                  \
@@ -108,11 +109,11 @@ enum cli_kind {
     X(STS_ENDPOINT, "sts_endpoint", CLI_TEXT, 0, 0, NULL, NULL, "address of STS, for OIDC roles")  \
     X(CREDENTIAL_PROCESS, "credential_process", CLI_TEXT, 0, 0, NULL, NULL,                        \
       "absolute path of a program that prints credentials as JSON")                                \
-    X(CONFIG, "config", CLI_TEXT, 0, 0, NULL, NULL,                                                \
+    X(CONFIG, "config", CLI_PATH, 0, 0, NULL, NULL,                                                \
       "configuration file; default: ~/.config/ossfs-up.conf, /etc/ossfs-up.conf")                  \
     X(LOG, "log", CLI_TEXT, 0, 0, "info", NULL,                                                    \
       "levels: error warn info debug, or subject:level with oss xfer spool fs cli base")           \
-    X(LOG_FILE, "log_file", CLI_TEXT, 0, 0, NULL, NULL,                                            \
+    X(LOG_FILE, "log_file", CLI_PATH, 0, 0, NULL, NULL,                                            \
       "append the log to a file; default: syslog, in the foreground standard error")
 
 enum cli_option {

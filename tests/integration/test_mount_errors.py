@@ -30,8 +30,14 @@ class Attempt:
         text = ",".join(f"{n}={v}" for n, v in chosen.items() if v is not None)
         return subprocess.run(
             [str(self.build.program), bucket, str(path or self.path), "-o", text],
-            env={**self.clean, **self.env}, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=60, check=False)
+            env={**self.clean, **self.env}, cwd=self.folder, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60, check=False)
+
+    def ask(self, *words):
+        """Another command, given elsewhere than the mount was."""
+        return subprocess.run(
+            [str(self.build.program), *map(str, words)], env=self.clean, cwd="/",
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
 
     def refused(self, *words, **arguments):
         done = self.run(**arguments)
@@ -47,9 +53,7 @@ class Attempt:
     def umount(self):
         """Unmounts and waits for the daemon's end, when its sanitizer has had its say."""
         try:
-            status = subprocess.run(
-                [str(self.build.program), "status", str(self.path), "--json"], env=self.clean,
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False).stdout
+            status = self.ask("status", self.path, "--json").stdout
         finally:
             subprocess.run(["fusermount3", "-u", "-z", self.path], check=False)
         if status:  # else there never was one
@@ -183,6 +187,28 @@ def test_configuration_file_mounts(attempt, folder):
         assert (done.returncode, done.stderr) == (0, "")
         assert os.path.ismount(attempt.path)
         assert os.listdir(attempt.path) == []
+    finally:
+        attempt.umount()
+
+
+def test_paths_are_those_of_where_the_command_was_given(attempt, folder):
+    """The daemon goes to the root directory, and status, sync and resume are given anywhere."""
+    passwd = folder / "passwd"
+    passwd.write_text(f"{KEY_ID}:{SECRET}\n")
+    passwd.chmod(0o600)
+    attempt.env.clear()
+    attempt.options.update(spool="spool", passwd_file="~/passwd", log_file="log")  # HOME is folder
+    done = attempt.run()
+    try:
+        assert (done.returncode, done.stderr) == (0, "")
+        (attempt.path / "f").write_bytes(b"x")
+        for words in [("sync", attempt.path), ("spool", "resume", attempt.path)]:
+            done = attempt.ask(*words)
+            assert (done.returncode, done.stderr) == (0, "")
+        status = json.loads(attempt.ask("status", attempt.path, "--json").stdout)
+        assert status["spool"]["dir"].startswith(f"{folder}/spool/")
+        assert status["credentials"]["failures"] == 0
+        assert (folder / "log").is_file()
     finally:
         attempt.umount()
 

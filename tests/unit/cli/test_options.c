@@ -3,8 +3,13 @@
  */
 #include "unit/unit.h"
 
+#include "base/cleanup.h"
 #include "base/file.h"
 #include "cli/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static struct ou_error err;
 
@@ -126,16 +131,36 @@ static void the_last_of_one_list_wins_and_a_backslash_takes_a_comma(void **state
     assert_becomes("spool=/a\\,b,threads=5", CLI_OPT_SPOOL, "/a,b");
 }
 
+static void paths_are_absolute(void **state)
+{
+    ou_autofree char *here = getcwd(NULL, 0), *there = NULL;
+
+    (void)state;
+    assert_int_equal(setenv("HOME", "/home/me", 1), 0);
+    assert_true(asprintf(&there, "%s/a/b", here) > 0);
+    assert_becomes("spool=a/b", CLI_OPT_SPOOL, there);
+    assert_becomes("use_cache=a/b", CLI_OPT_SPOOL, there);
+    assert_becomes("passwd_file=~/.keys", CLI_OPT_PASSWD_FILE, "/home/me/.keys");
+    assert_becomes("cacert=/a", CLI_OPT_CACERT, "/a");
+    assert_becomes("credential_process=a", CLI_OPT_CREDENTIAL_PROCESS, "a"); /* has its own check */
+}
+
 static void values_out_of_bounds_are_told_with_the_bounds(void **state)
 {
     static const struct {
         const char *text, *word;
     } table[] = {
-        {"part_size=99K", "100K to 5G"}, {"part_size=6G", "100K to 5G"},
-        {"threads=0", "1 to 64"},        {"connections=257", "1 to 256"},
-        {"settle=2h", "0s to 3600s"},    {"umask=8", "octal"},
-        {"conflict=maybe", "keep-both"}, {"drain=never", "wait, no"},
-        {"early=perhaps", "on or off"},  {"uid=root", "no number"},
+        {"part_size=99K", "100K to 5G"},
+        {"part_size=6G", "100K to 5G"},
+        {"threads=0", "1 to 64"},
+        {"connections=257", "1 to 256"},
+        {"settle=2h", "0s to 3600s"},
+        {"umask=8", "octal"},
+        {"conflict=maybe", "keep-both"},
+        {"drain=never", "wait, no"},
+        {"early=perhaps", "on or off"},
+        {"uid=root", "no number"},
+        {"spool=", "a path"},
     };
 
     (void)state;
@@ -196,6 +221,7 @@ int main(void)
         cmocka_unit_test(what_would_change_more_than_it_may_is_refused_with_a_way_out),
         cmocka_unit_test(use_cache_keeps_what_was_read_unless_a_size_is_given),
         cmocka_unit_test(the_last_of_one_list_wins_and_a_backslash_takes_a_comma),
+        cmocka_unit_test(paths_are_absolute),
         cmocka_unit_test(values_out_of_bounds_are_told_with_the_bounds),
         unit_test_in_dir(a_section_is_better_than_default_and_a_word_better_than_a_file),
     };
