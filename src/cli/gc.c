@@ -32,7 +32,7 @@ struct gc {
     struct cli_owned owned; /* as of the page that is looked through */
     uint64_t older_than_ms;
     bool list_only;
-    size_t found, failed;
+    size_t found, kept, failed;
 };
 
 static const char usage[] =
@@ -117,8 +117,12 @@ static void handle(struct gc *gc, const struct oss_upload_entry *upload)
     const char *verb = gc->list_only ? "unfinished" : "aborted";
     struct ou_error err = OU_ERROR_INIT;
 
-    if (!is_old(gc, upload) || cli_owned_has(&gc->owned, upload->upload_id))
+    if (!is_old(gc, upload))
         return;
+    if (cli_owned_has(&gc->owned, upload->upload_id)) {
+        gc->kept++;
+        return;
+    }
     gc->found++;
     if (!gc->list_only &&
         oss_abort_upload(gc->session.client, NULL, upload->key, upload->upload_id, &err) < 0) {
@@ -168,8 +172,10 @@ static int sweep(struct gc *gc, struct ou_error *err)
         struct oss_upload_list page = {0};
         int r = oss_list_uploads(gc->session.client, NULL, gc->session.prefix, key, id, &page, err);
 
-        if (r < 0)
+        if (r < 0) {
+            cli_session_explain(&gc->session, err);
             return r;
+        }
         r = look_through(gc, &page, err);
         more = page.truncated;
         free(key);
@@ -207,6 +213,15 @@ static int run(struct gc *gc, const char *target, struct ou_error *err)
     return r < 0 ? r : sweep(gc, err);
 }
 
+static void tell_nothing(const struct gc *gc)
+{
+    if (gc->kept > 0)
+        (void)printf("nothing to abort: %zu unfinished upload%s of this machine can still go on\n",
+                     gc->kept, gc->kept == 1 ? "" : "s");
+    else
+        (void)puts("no unfinished upload is that old");
+}
+
 static void gc_fini(struct gc *gc)
 {
     cli_owned_fini(&gc->owned);
@@ -223,10 +238,8 @@ int cli_gc(int argc, char **argv)
     struct ou_error err = OU_ERROR_INIT;
     int r = parse(argc, argv, &gc, &target, &err);
 
-    if (r > 0) {
-        (void)fputs(usage, stdout);
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-    }
+    if (r > 0)
+        return cli_help(usage);
     if (r < 0) {
         cli_say(&err);
         return CLI_EXIT_USAGE;
@@ -235,6 +248,6 @@ int cli_gc(int argc, char **argv)
     if (r < 0)
         cli_say(&err);
     else if (gc.found == 0)
-        (void)puts("no unfinished upload is that old");
+        tell_nothing(&gc);
     return r < 0 || gc.failed > 0 || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

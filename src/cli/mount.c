@@ -117,8 +117,9 @@ static int check_mountpoint(const char *path, char **resolved, struct ou_error *
                                 "mountpoint %s: a dead mount is in the way; run: umount -l %s",
                                 path, path);
         if (errno == ENOENT)
-            return ou_error_say(err, ENOENT, "mountpoint %s does not exist; create it: mkdir -p %s",
-                                path, path);
+            return ou_error_say(
+                err, ENOENT, "mountpoint %s does not exist; create it: mkdir -p %s%s", path, path,
+                strchr(path, '/') ? "" : " (ossfs-up --help lists the commands)");
         return ou_error_set(err, errno, "mountpoint %s", path);
     }
     if (!S_ISDIR(st.st_mode))

@@ -22,6 +22,9 @@
 
 #define WATCH_INTERVAL_MS 1000
 
+static const char status_usage[] = "usage: ossfs-up status [MOUNTPOINT] [--watch] [--json]\n";
+static const char sync_usage[] = "usage: ossfs-up sync PATH [--timeout S]\n";
+
 struct status_run {
     bool json;
     size_t shown;
@@ -127,14 +130,16 @@ int cli_status(int argc, char **argv)
     int r;
 
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
+        if (cli_is_help(argv[i])) {
+            return cli_help(status_usage);
+        } else if (strcmp(argv[i], "--json") == 0) {
             run.json = true;
         } else if (strcmp(argv[i], "--watch") == 0) {
             watch = true;
         } else if (argv[i][0] != '-' && !mountpoint) {
             mountpoint = argv[i];
         } else {
-            (void)fputs("usage: ossfs-up status [MOUNTPOINT] [--watch] [--json]\n", stderr);
+            (void)fputs(status_usage, stderr);
             return CLI_EXIT_USAGE;
         }
     }
@@ -180,7 +185,9 @@ int cli_sync(int argc, char **argv)
     int r;
 
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--timeout") == 0 && i + 1 < argc) {
+        if (cli_is_help(argv[i])) {
+            return cli_help(sync_usage);
+        } else if (strcmp(argv[i], "--timeout") == 0 && i + 1 < argc) {
             timeout = argv[++i];
         } else if (strncmp(argv[i], "--timeout=", 10) == 0) {
             timeout = argv[i] + 10;
@@ -192,7 +199,7 @@ int cli_sync(int argc, char **argv)
         }
     }
     if (!path) {
-        (void)fputs("usage: ossfs-up sync PATH [--timeout S]\n", stderr);
+        (void)fputs(sync_usage, stderr);
         return CLI_EXIT_USAGE;
     }
     if (timeout && ou_parse_duration(timeout, &timeout_ms, &err) < 0) {

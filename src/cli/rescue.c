@@ -77,11 +77,14 @@ static int choose(const char *spool, struct choice *c, struct ou_error *err)
 {
     int r = cli_spools_each(spool, take_dir, c, err);
 
-    if (r < 0)
+    if (r < 0 && r != -ENOENT) /* never used: nothing waits */
         return r;
     if (c->failed)
         return ou_error_set(err, ENOMEM, "spool %s", spool);
-    if (c->count < c->id_count || c->count == 0)
+    if (c->count == 0 && c->id_count == 0)
+        return ou_error_say(err, ENOENT, "nothing waits in %s; -o spool=DIR names another spool",
+                            spool);
+    if (c->count < c->id_count)
         return ou_error_say(err, ENOENT,
                             "%s has no such staged file; ossfs-up spool list shows all", spool);
     return 0;

@@ -41,6 +41,17 @@ void cli_say(const struct ou_error *err)
     (void)fprintf(stderr, "ossfs-up: %s\n", err->message);
 }
 
+bool cli_is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+int cli_help(const char *usage)
+{
+    (void)fputs(usage, stdout);
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 void cli_harden(void)
 {
     /* A limit of 1 byte also keeps a core_pattern that is a pipe from being fed; 0 would not. */
@@ -215,7 +226,7 @@ int cli_session_connect(struct cli_session *s, struct ou_error *err)
 }
 
 /* The errno table speaks to programs; this speaks to the person at the keyboard. */
-static void explain(const struct cli_session *s, struct ou_error *err)
+void cli_session_explain(const struct cli_session *s, struct ou_error *err)
 {
     const char *endpoint = oss_client_endpoint(s->client);
     /* What was asked for is of no interest here, only why it went wrong. */
@@ -246,6 +257,11 @@ static void explain(const struct cli_session *s, struct ou_error *err)
                            has_advice ? ""
                                       : "; check the endpoint (-o endpoint=, OSS_ENDPOINT) and "
                                         "the network");
+    else if (oss_error_is(err, "AccessDenied"))
+        (void)ou_error_say(err, err->errnum,
+                           "bucket %s at %s: %s; grant it to the key in RAM or in the bucket's "
+                           "policy, or use another key (%s)",
+                           s->bucket, endpoint, detail, oss_cred_describe(s->chain));
     else
         (void)ou_error_prefix(err, "bucket %s at %s", s->bucket, endpoint);
 }
@@ -273,7 +289,7 @@ int cli_session_probe(struct cli_session *s, struct ou_error *err)
 
     oss_list_page_fini(&page);
     if (r < 0)
-        explain(s, err);
+        cli_session_explain(s, err);
     else
         learn_kind(s);
     return r;

@@ -52,11 +52,17 @@ static int parse(int argc, char **argv, struct words *w, struct ou_error *err)
             w->yes = true;
         else if (strcmp(argv[i], "-o") == 0 && i + 1 < argc)
             r = cli_options_o(&w->options, argv[++i], err);
+        else if (strncmp(argv[i], "-o", 2) == 0 && argv[i][2])
+            r = cli_options_o(&w->options, argv[i] + 2, err);
         else if (argv[i][0] == '-')
-            return ou_error_say(err, EINVAL, "%s: no such option of spool", argv[i]);
+            return ou_error_say(err, EINVAL, "%s: no such option of spool; see spool --help",
+                                argv[i]);
         else
             w->word[w->count++] = argv[i];
     }
+    if (r == 0 && w->count > 0 && strcmp(argv[1], "list") == 0)
+        r = ou_error_say(err, EINVAL, "list takes no \"%s\"; -o spool= names the directory",
+                         w->word[0]);
     if (r == 0)
         r = cli_options_files(&w->options, NULL, err);
     if (r == 0)
@@ -123,9 +129,6 @@ static int list(const struct words *w, struct ou_error *err)
     bool missing;
     int r;
 
-    if (w->count)
-        return ou_error_say(err, EINVAL, "list takes no \"%s\"; -o spool= names the directory",
-                            w->word[0]);
     if (w->json)
         (void)fputs("{\"files\":[", stdout);
     r = cli_spools_each(w->spool, list_dir, &l, err);
@@ -135,7 +138,11 @@ static int list(const struct words *w, struct ou_error *err)
     if (w->json)
         (void)fputs("]}\n", stdout);
     else if (r == 0 && l.shown == 0)
-        (void)printf("nothing waits in %s%s\n", w->spool, missing ? ", which does not exist" : "");
+        (void)printf("nothing waits in %s%s\n", w->spool,
+                     missing ? ", which does not exist"
+                     : cli_given(&w->options, CLI_OPT_SPOOL)
+                         ? ""
+                         : "; -o spool=DIR names another spool");
     return r;
 }
 
@@ -178,18 +185,27 @@ int cli_spool(int argc, char **argv)
     const char *verb = argc > 1 ? argv[1] : "";
     struct words w = {0};
     struct ou_error err;
-    int r = parse(argc, argv, &w, &err);
     bool known = true;
+    int r;
 
-    if (r == 0 && strcmp(verb, "list") == 0)
+    for (int i = 1; i < argc; i++)
+        if (cli_is_help(argv[i]))
+            return cli_help(usage);
+    r = parse(argc, argv, &w, &err);
+    if (r < 0) {
+        words_fini(&w);
+        cli_say(&err);
+        return r == -EINVAL ? CLI_EXIT_USAGE : EXIT_FAILURE;
+    }
+    if (strcmp(verb, "list") == 0)
         r = list(&w, &err);
-    else if (r == 0 && strcmp(verb, "resume") == 0)
+    else if (strcmp(verb, "resume") == 0 && w.count <= 1)
         r = resume(&w, &err);
-    else if (r == 0 && strcmp(verb, "export") == 0 && w.count > 0)
+    else if (strcmp(verb, "export") == 0 && w.count > 0)
         r = cli_rescue_export(w.spool, w.word, w.count - 1, w.word[w.count - 1], &err);
-    else if (r == 0 && strcmp(verb, "discard") == 0)
+    else if (strcmp(verb, "discard") == 0)
         r = cli_rescue_discard(w.spool, w.word, w.count, w.yes, &err);
-    else if (r == 0)
+    else
         known = false;
     words_fini(&w);
     if (!known) {

@@ -186,8 +186,10 @@ bool oss_error_is(const struct ou_error *err, const char *code)
 static void advice(char *out, size_t size, const struct oss_refusal *r)
 {
     static const struct {
-        const char *code, *text;
+        const char *code, *text; /* <Code>, or <EC> where a code means many things */
     } list[] = {
+        {"NoSuchBucket", "check the bucket's name and the endpoint's region"},
+        {"0002-00000226", "set region= to the bucket's region"},
         {"SecondLevelDomainForbidden", "this address wants addressing=virtual"},
         {"InvalidAccessKeyId", "check the access key id, or whether its key was disabled"},
         {"SignatureDoesNotMatch", "check the access key secret (and region=, if it is set)"},
@@ -205,7 +207,7 @@ static void advice(char *out, size_t size, const struct oss_refusal *r)
         return;
     }
     for (size_t i = 0; i < COUNT(list); i++)
-        if (!strcmp(list[i].code, r->code))
+        if (!strcmp(list[i].code, r->code) || !strcmp(list[i].code, r->ec))
             (void)snprintf(out, size, " (%s)", list[i].text);
 }
 

@@ -85,6 +85,15 @@ def test_wrong_secret(attempt):
     attempt.refused("secret", "OSS_ACCESS_KEY_SECRET")
 
 
+def test_wrong_region(attempt):
+    attempt.refused("signing region", "set region=", region="cn-beijing")
+
+
+def test_key_that_may_not_list(attempt):
+    attempt.server.fault("ListObjectsV2", {"type": "status", "status": 403, "code": "AccessDenied"})
+    attempt.refused("AccessDenied", "grant it", "OSS_ACCESS_KEY_ID")
+
+
 def test_unknown_key_id(attempt):
     attempt.env["OSS_ACCESS_KEY_ID"] = "LTAI-unknown"
     attempt.refused("access key id", "OSS_ACCESS_KEY_ID")
@@ -126,6 +135,11 @@ def test_region_alone_is_an_endpoint(attempt):
 
 def test_mountpoint_that_is_missing(attempt):
     attempt.refused("does not exist", "mkdir", path=attempt.folder / "missing")
+
+
+def test_word_that_is_no_command(attempt):
+    done = attempt.ask("help")
+    assert done.returncode == 1 and "--help lists the commands" in done.stderr
 
 
 def test_mountpoint_that_is_a_file(attempt):

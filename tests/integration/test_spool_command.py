@@ -62,7 +62,16 @@ def test_words_that_mean_nothing_are_told(make_mount):
     status, text = told("gc", "bucket", "--older-than", "old")
     assert (status, text[:23]) == (2, "ossfs-up: --older-than:")
     status, text = told("spool", "list", "word")
-    assert status == 1 and '"word"' in text
+    assert status == 2 and '"word"' in text
     where = mount.folder / "nowhere"
     assert told("spool", "list", "-o", f"spool={where}") == (
         0, f"nothing waits in {where}, which does not exist\n")
+
+
+def test_an_empty_spool_is_told_with_its_place(make_mount, folder):
+    mount = make_mount()
+    (folder / "none").mkdir()
+    empty = mount.run("spool", "list", f"-ospool={folder}/none").stdout
+    assert empty == f"nothing waits in {folder}/none\n"
+    done = mount.run("spool", "export", folder / "out", f"-ospool={mount.spool}", check=False)
+    assert done.returncode == 1 and f"nothing waits in {mount.spool}" in done.stderr

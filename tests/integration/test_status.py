@@ -86,3 +86,13 @@ def test_sync_gives_up_after_its_time_and_says_so(mount, server):
     assert done.returncode == 124
     assert len(done.stderr.strip().splitlines()) == 1
     server.clear_faults()
+
+
+def test_wrong_words_are_told_from_what_goes_wrong(mount):
+    for command in ("status", "sync", "spool"):
+        assert mount.run(command, "--help").stdout.startswith(f"usage: ossfs-up {command}")
+    for words in [("sync",), ("sync", mount.path, "--timeout", "soon"), ("status", "--no-such"),
+                  ("spool", "list", mount.path), ("spool", "resume", mount.path, mount.path),
+                  ("spool", "list", "--no-such"), ("spool", "list", "-o", "no_such=1")]:
+        done = mount.run(*words, check=False)
+        assert done.returncode == 2 and done.stdout == "" and done.stderr, words

@@ -174,15 +174,18 @@ static void the_sentence_names_what_to_mend(void **state)
     static const struct {
         const char *code, *endpoint, *text;
         int errnum;
+        const char *ec;
     } cases[] = {
         {"AccessDenied", "oss-cn-beijing.aliyuncs.com", "use endpoint=oss-cn-beijing.aliyuncs.com",
-         EINVAL},
+         EINVAL, ""},
         {"PermanentRedirect", "oss-cn-beijing.aliyuncs.com",
-         "use endpoint=oss-cn-beijing.aliyuncs.com", EINVAL},
-        {"SecondLevelDomainForbidden", "", "addressing=virtual", EINVAL},
-        {"SignatureDoesNotMatch", "", "access key secret", EACCES},
-        {"InvalidAccessKeyId", "", "access key id", EACCES},
-        {"InvalidObjectState", "", "restore it", EREMOTEIO},
+         "use endpoint=oss-cn-beijing.aliyuncs.com", EINVAL, ""},
+        {"SecondLevelDomainForbidden", "", "addressing=virtual", EINVAL, ""},
+        {"NoSuchBucket", "", "check the bucket's name", ENOENT, ""},
+        {"InvalidArgument", "", "set region=", EINVAL, "0002-00000226"},
+        {"SignatureDoesNotMatch", "", "access key secret", EACCES, ""},
+        {"InvalidAccessKeyId", "", "access key id", EACCES, ""},
+        {"InvalidObjectState", "", "restore it", EREMOTEIO, ""},
     };
 
     (void)state;
@@ -192,6 +195,7 @@ static void the_sentence_names_what_to_mend(void **state)
 
         (void)snprintf(r.code, sizeof(r.code), "%s", cases[i].code);
         (void)snprintf(r.endpoint, sizeof(r.endpoint), "%s", cases[i].endpoint);
+        (void)snprintf(r.ec, sizeof(r.ec), "%s", cases[i].ec);
         assert_int_equal(oss_error_refused(&err, "list", 403, &r), -cases[i].errnum);
         assert_non_null(strstr(err.message, cases[i].text));
     }
