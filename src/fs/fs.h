@@ -12,9 +12,9 @@
  *   OU_RANK_FS     200  tree: inodes, dentries, lookup counts, listings, handles
  *                  230  queue of the request pool;  240 rename journal;  245 file of attributes
  *                  250  one running request
- *   OU_RANK_SPOOL  300  one staged file's bytes on disk
+ *   OU_RANK_SPOOL  300  one staged file's bytes on disk (several: by id)
  *                  305  table of staged files;  308 deletes
- *                  310  one staged file (two of them: by id);  315 names that are moved
+ *                  310  one staged file;  315 names that are moved
  *                  320  timer;  325 space;  327 read cache;  330 who waits for something
  *   OU_RANK_XFER   400  engine: uploads, schedule
  *                  410  client of the library;  411 one call of it

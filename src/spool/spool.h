@@ -18,11 +18,11 @@
  * Life:   create/stage → write* → STABLE (flush, fsync) → last writer closed → settle → upload
  *         → published → dropped (when no handle is open)
  *
- * Names are object keys (bytes). At most one staged file has a key at a time. Directory
- * markers are staged files whose key ends in "/". Deletes are journalled in the same
- * directory (deletes.journal) and sent in batches. For one key the order of what the user did
- * is the order in which OSS sees it: a delete in flight is awaited before an upload of the same
- * key begins, a queued one is superseded by it.
+ * Names are object keys (bytes). At most one staged file has a key at a time, beside what it has
+ * replaced and must outlive (replaced.c). Directory markers are staged files whose key ends in "/".
+ * Deletes are journalled in the same directory (deletes.journal) and sent in batches. For one key
+ * the order of what the user did is the order in which OSS sees it: a delete in flight is awaited
+ * before an upload of the same key begins, a queued one is superseded by it.
  *
  * Thread-safe. No lock is held across a request. Functions that may wait for the network say so
  * and take a cancel; all others are bounded by the local disk.
