@@ -36,12 +36,15 @@ static ssize_t give(const char *text, void *value, size_t size, struct ou_error 
 static void state_of(struct fs *fs, struct fs_inode *inode, struct ou_buf *text)
 {
     struct spool_file *file;
+    struct ou_error why;
 
     if (!fs_stage_held(fs, inode, &file)) {
         ou_buf_adds(text, "synced");
         return;
     }
-    if (!spool_file_pending(file))
+    if (spool_file_failed(file, &why))
+        ou_buf_addf(text, "failed: %s", why.message);
+    else if (!spool_file_pending(file))
         ou_buf_adds(text, "synced");
     else
         ou_buf_adds(text, "pending");

@@ -161,6 +161,8 @@ int spool_file_stat(struct spool_file *file, struct spool_attr *attr, uint64_t *
 void spool_file_times(struct spool_file *file, struct spool_attr *attr, uint64_t *size);
 /** spool_file_pending() - something of it is not in the bucket yet. */
 bool spool_file_pending(struct spool_file *file);
+/** spool_file_failed() - it is parked, or a write to it failed: then @why says why. */
+bool spool_file_failed(struct spool_file *file, struct ou_error *why);
 
 /** spool_file_open() / _close() - a handle; only writers hold back the upload. */
 void spool_file_open(struct spool_file *file, bool writer);

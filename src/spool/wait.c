@@ -56,6 +56,15 @@ void spool_pending(struct spool *spool, const char *prefix, struct spool_pending
     }
 }
 
+bool spool_file_failed(struct spool_file *f, struct ou_error *why)
+{
+    ou_lock_scope(&f->lock);
+    if (!f->poisoned && !is_parked_locked(f))
+        return false;
+    *why = f->poisoned ? f->poison_error : f->s.failed;
+    return true;
+}
+
 static bool is_closed_pending(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);

@@ -37,6 +37,12 @@ def test_every_key_is_told_in_the_man_page(make_mount, server):
 
     status = wait_until("one is parked, one on its way", both)
     assert status["failed"][0]["code"] == "AccessDenied"
+
+    def state_of(name):
+        return os.getxattr(mount.path / name, "user.ossfs-up.state").decode()
+
+    assert state_of("bad") == f"failed: {status['failed'][0]['error']}"
+    assert state_of("big") == "pending"
     section = MAN.read_text().split(".Sh STATUS", 1)[1].split(".Sh ", 1)[0]
     told = set(re.findall(r"[a-z_]+", section))
     assert set(keys_of(status)) <= told, set(keys_of(status)) - told
@@ -45,6 +51,7 @@ def test_every_key_is_told_in_the_man_page(make_mount, server):
     server.clear_faults()
     mount.run("spool", "resume", mount.path)
     mount.sync()
+    assert state_of("bad") == state_of("big") == "synced"
 
 
 def test_watch_shows_it_again_and_again(mount):
