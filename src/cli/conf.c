@@ -38,11 +38,25 @@ static int take_secret(struct reading *r, char **to, const char *name, const cha
     return *to ? 0 : ou_error_set(r->err, ENOMEM, "%s", r->path);
 }
 
+/* [/mnt/b/] is [/mnt/b] */
+static bool is_wanted(const struct reading *r, const char *section)
+{
+    size_t len = strlen(section);
+
+    if (len > 1 && section[len - 1] == '/')
+        len--;
+    return strlen(r->section) == len && memcmp(r->section, section, len) == 0;
+}
+
 static int conf_line(const char *section, const char *name, const char *value, void *ctx)
 {
     struct reading *r = ctx;
 
-    if (strcmp(section, r->section) != 0)
+    if (section[0] == '\0')
+        return ou_error_say(r->err, EINVAL,
+                            "%s: %s stands before any section; write [default] above it", r->path,
+                            name);
+    if (!is_wanted(r, section))
         return 0;
     if (strncmp(name, "oss_access_key", 14) == 0)
         name += 4; /* as ossfs 2 calls them */

@@ -186,6 +186,33 @@ static void write_conf(const char *path, const char *text)
     assert_int_equal(chmod(path, 0600), 0);
 }
 
+static void a_name_before_any_section_is_told(void **state)
+{
+    struct cli_options o = {0};
+    char path[4200];
+
+    (void)snprintf(path, sizeof(path), "%s/conf", (const char *)*state);
+    write_conf(path, "endpoint = x\n[default]\nregion = cn-a\n");
+    assert_int_equal(cli_options_set(&o, "config", path, "-o", &err), 0);
+    assert_int_equal(cli_options_files(&o, "/mnt/b", &err), -EINVAL);
+    assert_non_null(strstr(err.message, "endpoint stands before any section"));
+    cli_options_fini(&o);
+}
+
+static void a_slash_ends_the_name_of_a_section(void **state)
+{
+    struct cli_options o = {0};
+    char path[4200];
+
+    (void)snprintf(path, sizeof(path), "%s/conf", (const char *)*state);
+    write_conf(path, "[/mnt/b/]\nregion = cn-a\n[/mnt/bc]\nthreads = 7\n");
+    assert_int_equal(cli_options_set(&o, "config", path, "-o", &err), 0);
+    assert_int_equal(cli_options_files(&o, "/mnt/b", &err), 0);
+    assert_string_equal(cli_text(&o, CLI_OPT_REGION), "cn-a");
+    assert_false(cli_given(&o, CLI_OPT_THREADS));
+    cli_options_fini(&o);
+}
+
 static void a_section_is_better_than_default_and_a_word_better_than_a_file(void **state)
 {
     struct cli_options o = {0};
@@ -223,6 +250,8 @@ int main(void)
         cmocka_unit_test(the_last_of_one_list_wins_and_a_backslash_takes_a_comma),
         cmocka_unit_test(paths_are_absolute),
         cmocka_unit_test(values_out_of_bounds_are_told_with_the_bounds),
+        unit_test_in_dir(a_name_before_any_section_is_told),
+        unit_test_in_dir(a_slash_ends_the_name_of_a_section),
         unit_test_in_dir(a_section_is_better_than_default_and_a_word_better_than_a_file),
     };
 
