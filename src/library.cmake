@@ -31,6 +31,9 @@ add_custom_target(ossup_static ALL DEPENDS ${archive})
 
 # What a static program must link besides; the same list in each language.
 set(OSSUP_REQUIRES "libcurl libcrypto libxml-2.0 json-c liblzma")
+# From where the file lies: the prefix may be another one at installation.
+file(RELATIVE_PATH OSSUP_PREFIX_FROM_PC /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" OSSUP_PREFIX_FROM_PC ${OSSUP_PREFIX_FROM_PC})
 configure_file(${PROJECT_SOURCE_DIR}/packaging/ossup.pc.in ossup.pc @ONLY)
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/ossup)

@@ -47,8 +47,7 @@ class Installed:
         }
 
     def pkg_config(self, *words):
-        prefix = f"--define-variable=prefix={self.prefix}"  # it was another one at configuration
-        return shlex.split(run("pkg-config", prefix, *words, "ossup", env=self.env))
+        return shlex.split(run("pkg-config", *words, "ossup", env=self.env))
 
     def compile(self, source, compiler="cc", static=False, flags=()):
         program = self.folder / (Path(source).stem + ("-static" if static else ""))
