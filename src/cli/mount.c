@@ -128,6 +128,41 @@ static int check_mountpoint(const char *path, char **resolved, struct ou_error *
     return *resolved ? 0 : ou_error_set(err, errno, "mountpoint %s", path);
 }
 
+/* @dir has no links in it; of @path, what does not exist yet will be where its parent is. */
+static bool lies_in(const char *path, const char *dir)
+{
+    ou_autofree char *parent = strdup(path), *real = NULL;
+    size_t len = strlen(dir);
+
+    while (parent && *parent && !(real = realpath(parent, NULL))) {
+        char *slash = strrchr(parent, '/');
+
+        *(slash ? slash : parent) = '\0';
+    }
+    return real && strncmp(real, dir, len) == 0 && (real[len] == '/' || !real[len]);
+}
+
+/* A daemon that opens a file of its own mount waits for itself, for ever. */
+static int check_own_paths(const struct cli_options *o, const char *mountpoint,
+                           struct ou_error *err)
+{
+    static const enum cli_option files[] = {CLI_OPT_PASSWD_FILE, CLI_OPT_CACERT, CLI_OPT_CONFIG,
+                                            CLI_OPT_LOG_FILE};
+    ou_autofree char *spool = cli_spool_dir(o);
+    const char *path = spool;
+    enum cli_option id = CLI_OPT_SPOOL;
+
+    for (size_t i = 0; !path || !lies_in(path, mountpoint); i++) {
+        if (i == sizeof(files) / sizeof(files[0]))
+            return 0;
+        id = files[i];
+        path = cli_text(o, id);
+    }
+    return ou_error_say(err, EINVAL,
+                        "%s %s lies in the mountpoint %s, which will hide it: name a place outside",
+                        cli_option_name(id), path, mountpoint);
+}
+
 static int set_up_log(const struct cli_options *o, const struct arguments *args,
                       struct ou_error *err)
 {
@@ -202,6 +237,8 @@ int cli_mount(int argc, char **argv)
         r = check_mountpoint(args.mountpoint, &mountpoint, &err);
     if (r == 0 && mountpoint)
         r = read_options(&session, &args, mountpoint, &err);
+    if (r == 0)
+        r = check_own_paths(&session.options, mountpoint, &err);
     if (r == 0)
         r = set_up_log(&session.options, &args, &err);
     if (r < 0) {

@@ -162,6 +162,16 @@ def test_spool_that_is_a_file(attempt):
     attempt.refused("spool", str(file), spool=str(file))
 
 
+@pytest.mark.parametrize("option", ["spool", "log_file", "passwd_file", "cacert", "config"])
+def test_own_file_in_the_mountpoint(attempt, option):
+    (attempt.folder / "link").symlink_to(attempt.path)
+    (attempt.path / "there").write_text("")
+    (attempt.path / "there").chmod(0o600)
+    for path in (attempt.path / "there", attempt.path / "not/yet", attempt.folder / "link/there"):
+        if path.exists() or option in ("spool", "log_file"):
+            attempt.refused(option, str(path), str(attempt.path), "outside", **{option: str(path)})
+
+
 def test_spool_that_another_daemon_holds(attempt, mount):
     attempt.refused("spool", str(mount.process.pid), spool=str(mount.spool))
 
