@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from ossup_testlib import wait_until
+from ossup_testlib.proc import open_files
 
 
 @pytest.fixture
@@ -19,13 +20,7 @@ def usual_limit():
 
 
 def sidecars_open(mount):
-    found, fds = 0, f"/proc/{mount.process.pid}/fd"
-    for fd in os.listdir(fds):
-        try:
-            found += os.readlink(f"{fds}/{fd}").endswith(".ckpt")
-        except FileNotFoundError:
-            pass
-    return found
+    return sum(link.endswith(".ckpt") for link in open_files(mount.process.pid))
 
 
 def test_limit_is_raised(usual_limit, make_mount):

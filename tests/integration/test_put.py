@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from ossup_testlib.proc import open_files
 from ossup_testlib.put import Put
 from ossup_testlib.wait import PATIENCE, wait_until
 
@@ -259,9 +260,8 @@ def test_interrupted_while_it_waits_for_input(put, folder):
     process = put.start("-", "oss://bucket/key", stdin=subprocess.PIPE)
 
     def waits():  # the copy has begun: its nameless file is open
-        links = [os.readlink(f"/proc/{process.pid}/fd/{n}")
-                 for n in os.listdir(f"/proc/{process.pid}/fd")]
-        return any(link.startswith(str(folder)) and "(deleted)" in link for link in links)
+        return any(link.startswith(str(folder)) and "(deleted)" in link
+                   for link in open_files(process.pid))
 
     wait_until("it reads its input", waits)
     process.send_signal(signal.SIGINT)
