@@ -69,7 +69,10 @@ def has_ended(pid):
 
 @pytest.fixture
 def attempt(build, folder, server):
-    return Attempt(build, folder, server)
+    attempt = Attempt(build, folder, server)
+    yield attempt
+    if os.path.ismount(attempt.path):  # meant, or what a failed test shows
+        attempt.umount()
 
 
 def test_bucket_that_does_not_exist(attempt):
@@ -207,12 +210,9 @@ def test_configuration_file_mounts(attempt, folder):
     attempt.env.clear()
     attempt.options = {"config": str(conf)}
     done = attempt.run()
-    try:
-        assert (done.returncode, done.stderr) == (0, "")
-        assert os.path.ismount(attempt.path)
-        assert os.listdir(attempt.path) == []
-    finally:
-        attempt.umount()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert os.path.ismount(attempt.path)
+    assert os.listdir(attempt.path) == []
 
 
 def test_paths_are_those_of_where_the_command_was_given(attempt, folder):
@@ -223,18 +223,15 @@ def test_paths_are_those_of_where_the_command_was_given(attempt, folder):
     attempt.env.clear()
     attempt.options.update(spool="spool", passwd_file="~/passwd", log_file="log")  # HOME is folder
     done = attempt.run()
-    try:
+    assert (done.returncode, done.stderr) == (0, "")
+    (attempt.path / "f").write_bytes(b"x")
+    for words in [("sync", attempt.path), ("spool", "resume", attempt.path)]:
+        done = attempt.ask(*words)
         assert (done.returncode, done.stderr) == (0, "")
-        (attempt.path / "f").write_bytes(b"x")
-        for words in [("sync", attempt.path), ("spool", "resume", attempt.path)]:
-            done = attempt.ask(*words)
-            assert (done.returncode, done.stderr) == (0, "")
-        status = json.loads(attempt.ask("status", attempt.path, "--json").stdout)
-        assert status["spool"]["dir"].startswith(f"{folder}/spool/")
-        assert status["credentials"]["failures"] == 0
-        assert (folder / "log").is_file()
-    finally:
-        attempt.umount()
+    status = json.loads(attempt.ask("status", attempt.path, "--json").stdout)
+    assert status["spool"]["dir"].startswith(f"{folder}/spool/")
+    assert status["credentials"]["failures"] == 0
+    assert (folder / "log").is_file()
 
 
 def test_old_ossfs_line_mounts(attempt, folder):
@@ -247,8 +244,5 @@ def test_old_ossfs_line_mounts(attempt, folder):
         "parallel_count": "5", "use_cache": str(folder / "spool"), "ensure_diskfree": "0",
         "max_stat_cache_size": "1000", "sigv1": None}
     done = attempt.run()
-    try:
-        assert (done.returncode, done.stderr) == (0, "")
-        (attempt.path / "f").write_bytes(b"as before")
-    finally:
-        attempt.umount()
+    assert (done.returncode, done.stderr) == (0, "")
+    (attempt.path / "f").write_bytes(b"as before")
