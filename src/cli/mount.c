@@ -196,6 +196,8 @@ static int read_options(struct cli_session *s, const struct arguments *args, con
         r = cli_options_check(&s->options, err);
     if (r == 0)
         r = cli_session_target(s, args->bucket, last ? last + 1 : mountpoint, err);
+    if (r == 0)
+        r = check_own_paths(&s->options, mountpoint, err);
     return r;
 }
 
@@ -237,8 +239,6 @@ int cli_mount(int argc, char **argv)
         r = check_mountpoint(args.mountpoint, &mountpoint, &err);
     if (r == 0 && mountpoint)
         r = read_options(&session, &args, mountpoint, &err);
-    if (r == 0)
-        r = check_own_paths(&session.options, mountpoint, &err);
     if (r == 0)
         r = set_up_log(&session.options, &args, &err);
     if (r < 0) {
