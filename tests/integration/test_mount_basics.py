@@ -52,7 +52,7 @@ def test_attributes_after_a_kill_are_those_of_the_bucket(mount):
 def test_file_that_vanishes_while_it_is_opened_is_made(mount, server, bucket):
     """Another client deletes it after the kernel has looked it up."""
     bucket.put("f", b"x" * 5000)
-    server.fault("ListObjectsV2", {"type": "stall", "until": "cleared"}, nth=2)
+    server.fault("HeadObject", {"type": "stall", "until": "cleared"})
     thread = threading.Thread(target=(mount.path / "f").write_bytes, args=(b"new",))
     thread.start()
     wait_until("the open asks whether it is still there", lambda: server.fault_state()[0]["acted"])
