@@ -90,7 +90,8 @@ static void check_rewritten(const struct spool_sidecar *s)
     if (spool_record_all(&text, s, "boot", &err) < 0)
         return;
     assert(each_line(text.data, text.len, apply, &again) == 0);
-    assert(strcmp(again.s.key, s->key) == 0 && again.s.seq == s->seq);
+    assert(s->key && again.s.key && strcmp(again.s.key, s->key) == 0);
+    assert(again.s.seq == s->seq);
     assert(again.s.version == s->version && again.s.unlinked == s->unlinked);
     if (s->version) {
         assert(again.s.size == s->size && again.s.base_limit == s->base_limit);
