@@ -238,7 +238,9 @@ def test_metadata_of_others_is_kept(make_mount, foreign):
 )
 def test_an_upload_id_that_was_never_heard_of_is_found_by_any_clock(make_mount, foreign):
     mount = make_mount(server=foreign, part_size="1M", early="off").start()
-    foreign.fault = lambda operation, _: "cut-after" if "Initiate" in operation else None
+    foreign.fault = lambda operation, _: (  # nor is it found before the kill
+        "cut-after" if "Initiate" in operation
+        else "cut" if operation == "ListMultipartUploads" else None)
     (mount.path / "late").write_bytes(bytes(SIZE))
     wait_until("it is begun", lambda: foreign.uploads)
     mount.kill9()

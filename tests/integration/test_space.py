@@ -117,6 +117,7 @@ def test_reserve_is_left_free(small_disk, server, bucket, make_mount):
     (mount.path / f"f{len(closed)}").unlink()
     server.clear_faults()
     os.kill(mount.process.pid, signal.SIGHUP)
+    wait_until("they are tried again", lambda: mount.status()["pending"]["failed"] == 0)
     mount.sync()
     assert digests(bucket, closed) == closed
     wait_until("there is room again",
