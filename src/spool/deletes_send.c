@@ -127,9 +127,11 @@ static bool is_emptied(struct spool_deletes *d, const struct spool_delete_entry 
     size_t len = strlen(dir->key);
     struct spool_node *at = NULL;
 
+    if (!len || dir->key[len - 1] != '/')
+        return false;
     ou_lock_scope(&d->lock);
     while ((at = spool_table_next(&d->locked.entries, at)) != NULL)
-        if (spool_delete_entry_of(at) != dir && strncmp(at->key, dir->key, len) == 0)
+        if (strncmp(at->key, dir->key, len) == 0 && at->key[len])
             return true;
     return false;
 }
