@@ -133,6 +133,14 @@ static bool is_being_written(struct spool_file *f)
            !f->early.held && !f->early.off;
 }
 
+/* An upload of the closed version waits at its gate for the writer, who waits for room. */
+static bool is_at_the_gate(struct spool_file *f)
+{
+    ou_lock_scope(&f->lock);
+    return f->up && !f->early.on && !f->s.upload.frozen && f->writers &&
+           f->publishable != f->s.version;
+}
+
 /* Return: it has given room, or will. */
 static bool press(struct spool_file *f)
 {
@@ -144,6 +152,10 @@ static bool press(struct spool_file *f)
     ou_mutex_lock(&f->lock);
     f->early.pressed = true;
     ou_mutex_unlock(&f->lock);
+    if (is_at_the_gate(f)) { /* when it has ended, one ahead of the close may begin */
+        spool_upload_restart(f);
+        return true;
+    }
     spool_early_written(f);
     if (spool_release_some(f, &err) < 0) {
         ou_log_warn(OU_LOG_SPOOL, &err, "nothing is released key=%s", f->s.key);

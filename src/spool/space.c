@@ -61,9 +61,10 @@ static bool is_leaving(struct spool_file *f)
         return false;
     if (f->ending)
         return true;
-    if (f->writers) /* published while it is open: then its bytes are clean (clean.c) */
-        return (f->up ? !f->early.on : f->publishable == f->s.version) && !f->retry_ms &&
-               spool_sidecar_dirty(&f->s);
+    /* Published while it is open, if the gate will let it (upload_ops.c): its bytes are clean then. */
+    if (f->writers)
+        return (f->publishable == f->s.version || f->s.upload.frozen) && !f->early.on &&
+               !f->retry_ms && spool_sidecar_dirty(&f->s);
     return f->up || !f->kept || (spool_file_pending_locked(f) && !f->retry_ms);
 }
 
