@@ -296,6 +296,8 @@ static void do_chmod(struct spool *spool, int k)
 
 /* -- faults -- */
 
+static unsigned ids_lost; /* at most so many answers with an upload id were lost */
+
 static void some_faults(void)
 {
     static const enum bucket_fault faults[] = {FAULT_LOST,      FAULT_UNAVAILABLE, FAULT_UNANSWERED,
@@ -308,6 +310,7 @@ static void some_faults(void)
         enum bucket_op op = 1 + (enum bucket_op)unit_random_below(&rng, OP_COUNT - 1);
         enum bucket_fault fault = faults[unit_random_below(&rng, 6)];
 
+        ids_lost += op == OP_INITIATE && fault == FAULT_UNANSWERED;
         if (fault == FAULT_NO_UPLOAD && op != OP_PART && op != OP_COMPLETE)
             continue;
         if (fault == FAULT_NO_UPLOAD && small) /* which then had the only copy */
@@ -375,14 +378,14 @@ static void compare_bucket(struct spool *spool)
 /* An abort that failed is repeated in its own time, which sync does not wait for. */
 static unsigned uploads_left(void)
 {
-    uint64_t deadline = ou_now_ms() + 20000;
+    uint64_t deadline = ou_now_ms() + 5000;
     unsigned left;
 
     for (;;) {
         ou_mutex_lock(&bucket.lock);
         left = bucket_open_uploads();
         ou_mutex_unlock(&bucket.lock);
-        if (left == 0 || ou_now_ms() > deadline)
+        if (left <= ids_lost || ou_now_ms() > deadline)
             return left;
         (void)poll(NULL, 0, 10);
     }
@@ -408,7 +411,7 @@ static void run(const char *root, uint64_t seed, bool crashes)
         model_remove(&model[k]);
     world_reset();
     bucket.hook = check_bucket;
-    version_count = 0;
+    version_count = ids_lost = 0;
     died_in_write = false;
     rng.state = seed * 104729;
     (void)snprintf(dir, sizeof(dir), "%s/%d", root, (int)seed);
@@ -434,8 +437,9 @@ static void run(const char *root, uint64_t seed, bool crashes)
     compare_bucket(spool);
     if (!died_in_write)
         world_assert_spool_empty(spool);
-    if (!crashes) /* a cancel that meets a dead network leaves its upload id to gc */
-        assert_int_equal(uploads_left(), 0);
+    /* A cancel looks once for an id that was never heard of; on a dead network it leaves it to gc. */
+    if (!crashes)
+        assert_true(uploads_left() <= ids_lost);
     spool_close(spool);
 }
 
