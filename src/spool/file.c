@@ -302,6 +302,11 @@ bool spool_file_pending_locked(const struct spool_file *f)
     return !f->unlinked && spool_sidecar_pending(&f->s);
 }
 
+bool spool_file_awaits_writers_locked(const struct spool_file *f)
+{
+    return f->writers && f->publishable != f->s.version && !f->s.upload.frozen;
+}
+
 bool spool_file_unstable_locked(const struct spool_file *f)
 {
     if (f->displaced) /* what is written to it is nobody's */

@@ -149,6 +149,8 @@ bool spool_file_left_behind_locked(const struct spool_file *file);
 bool spool_file_has_writers(struct spool_file *file);
 bool spool_file_pending_locked(const struct spool_file *file);
 bool spool_file_unstable_locked(const struct spool_file *file);
+/** spool_file_awaits_writers_locked() - its version may not be published before they have closed it. */
+bool spool_file_awaits_writers_locked(const struct spool_file *file);
 /** spool_file_foreign_locked() - count it as one that needs another key's object, or not. */
 void spool_file_foreign_locked(struct spool_file *file);
 /** spool_file_next_attr_locked() - a number that neither a version nor an upload has for its attributes. */

@@ -137,8 +137,7 @@ static bool is_being_written(struct spool_file *f)
 static bool is_at_the_gate(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);
-    return f->up && !f->early.on && !f->s.upload.frozen && f->writers &&
-           f->publishable != f->s.version;
+    return f->up && !f->early.on && spool_file_awaits_writers_locked(f);
 }
 
 /* Return: it has given room, or will. */

@@ -3,7 +3,8 @@
  *
  * A write is admitted before it starts. While uploads are giving room back, a write that does
  * not fit waits for them; bytes of open files that are in the bucket go at once (clean.c); when
- * nothing is going on, files that are being written are pressed (spool/early.h); when that does not help either, nothing will: -ENOSPC.
+ * nothing is going on, files that are being written are pressed (spool/early.h); when that does
+ * not help either, nothing will: -ENOSPC.
  */
 #include "spool/early.h"
 
@@ -61,10 +62,9 @@ static bool is_leaving(struct spool_file *f)
         return false;
     if (f->ending)
         return true;
-    /* Published while it is open, if the gate will let it (upload_ops.c): its bytes are clean then. */
-    if (f->writers)
-        return (f->publishable == f->s.version || f->s.upload.frozen) && !f->early.on &&
-               !f->retry_ms && spool_sidecar_dirty(&f->s);
+    if (f->writers) /* published while it is open: its bytes are clean then (clean.c) */
+        return !spool_file_awaits_writers_locked(f) && !f->early.on && !f->retry_ms &&
+               spool_sidecar_dirty(&f->s);
     return f->up || !f->kept || (spool_file_pending_locked(f) && !f->retry_ms);
 }
 
