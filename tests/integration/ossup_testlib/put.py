@@ -1,5 +1,6 @@
 """`ossfs-up put` as a user runs it: a process of its own, beside the server of the test."""
 
+import atexit
 import os
 import subprocess
 
@@ -32,8 +33,8 @@ class Put:
         return [str(self.build.program), "put", *map(str, words)]
 
     def start(self, *words, **options):
-        """The process; the test waits for it or ends it."""
-        return subprocess.Popen(
+        """The process; the test waits for it or ends it. It does not outlive the suite."""
+        process = subprocess.Popen(
             self.command(*words),
             env=self.environment(),
             cwd=self.folder,
@@ -45,6 +46,8 @@ class Put:
                 **options,
             },
         )
+        atexit.register(process.kill)  # does nothing to one that has been waited for
+        return process
 
     def run(self, *words, **options):
         """The finished process: .returncode, .stdout, .stderr."""
