@@ -15,7 +15,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define DISK_UNIT        UINT64_C(4096)  /* what a file's end is rounded up to */
+#define DISK_UNIT        UINT64_C(4096) /* what a file's end is rounded up to */
+#define NEW_FILE         (SPOOL_SEGMENT_HEAD + SPOOL_SEGMENT_EXTENTS) /* its bytes, on the disk */
 #define REMEMBER_USED_MS UINT64_C(60000) /* a file's time is its last use, to about so much */
 
 /* -- the files -- */
@@ -171,7 +172,7 @@ static struct spool_segment *make_locked(struct spool_cache *cache, const struct
 {
     struct spool_segment *e;
 
-    if (!spool_cache_make_room_locked(cache, SPOOL_SEGMENT_HEAD, NULL, run->spare, leaving))
+    if (!spool_cache_make_room_locked(cache, NEW_FILE, NULL, run->spare, leaving))
         return NULL;
     e = TAILQ_FIRST(&cache->locked.lru);
     if (cache->locked.entries.count >= cache->files_max && e)
@@ -186,7 +187,7 @@ static struct spool_segment *make_locked(struct spool_cache *cache, const struct
     }
     memcpy(e->name, run->name, sizeof(e->name));
     e->loaded = true;
-    e->bytes = SPOOL_SEGMENT_HEAD;
+    e->bytes = NEW_FILE;
     e->used_ms = ou_now_ms();
     spool_cache_insert_locked(cache, e);
     return e;

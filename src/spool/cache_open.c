@@ -60,6 +60,7 @@ static int add(struct found_list *list, const char *name, const struct stat *st)
     e->bytes = (uint64_t)st->st_blocks * 512;
     if (e->bytes < SPOOL_SEGMENT_HEAD)
         e->bytes = SPOOL_SEGMENT_HEAD;
+    e->bytes += SPOOL_SEGMENT_EXTENTS;
     list->items[list->count++] = (struct found){.entry = e, .used = st->st_mtim};
     return 0;
 }

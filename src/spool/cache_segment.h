@@ -28,6 +28,7 @@
 
 #define SPOOL_SEGMENT_NAME_SIZE 17
 #define SPOOL_SEGMENT_HEAD      4096u
+#define SPOOL_SEGMENT_EXTENTS   4096u /* what the filesystem may need to list its extents, at most */
 #define SPOOL_SEGMENT_WORDS     (SPOOL_CACHE_BLOCKS / 64)
 
 /* A bit for each block. */

@@ -227,6 +227,23 @@ static void the_bound_holds(void **state)
     spool_cache_close(cache);
 }
 
+/* Many extents cost ext4 a block more, from the moment that they are on the disk. */
+static void the_extents_of_a_scattered_file_are_counted(void **state)
+{
+    const struct xfer_version v = {.key = "k", .etag = "E", .size = 32 * MIB};
+    struct spool_cache *cache = open_limited(*state, (struct spool_cache_config){.limit = 1 << 30});
+    ou_autofree char *path = file_path(*state, &v, 0);
+    ou_autoclose int fd = -1;
+
+    for (uint64_t block = 0; block < 40; block += 2)
+        put(cache, &v, block * BLOCK, BLOCK);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fsync(fd), 0);
+    assert_true(bytes_on_disk(*state) <= numbers(cache).used);
+    spool_cache_close(cache);
+}
+
 static void the_least_recently_used_goes_first(void **state)
 {
     const struct xfer_version v[] = {{.key = "a", .etag = "E", .size = 2 * MIB},
@@ -534,6 +551,7 @@ int main(void)
         unit_test_in_dir(another_version_finds_nothing),
         unit_test_in_dir(a_file_of_another_object_is_not_read),
         unit_test_in_dir(the_bound_holds),
+        unit_test_in_dir(the_extents_of_a_scattered_file_are_counted),
         unit_test_in_dir(the_least_recently_used_goes_first),
         unit_test_in_dir(it_survives_a_remount_with_its_order),
         unit_test_in_dir(damaged_bytes_are_never_served),
