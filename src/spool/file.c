@@ -62,8 +62,7 @@ void spool_file_free(struct spool_file *f)
             (void)close(f->fd[i]);
         extent_map_fini(&f->stored[i]);
     }
-    if (f->left_behind)
-        (void)atomic_fetch_sub(&f->spool->left_behind, 1);
+    spool_left_behind_forget(f);
     if (f->foreign)
         (void)atomic_fetch_sub(&f->spool->foreign_bases, 1);
     if (f->disk_bytes)
@@ -315,12 +314,6 @@ bool spool_file_unstable_locked(const struct spool_file *f)
            !spool_sidecar_exists(&f->s) || f->attr_number != f->s.attr_number;
 }
 
-bool spool_file_left_behind_locked(const struct spool_file *f)
-{
-    return f->s.upload.key &&
-           (f->unlinked || f->abandoned || strcmp(f->s.upload.key, f->s.key) != 0);
-}
-
 uint64_t spool_file_next_attr_locked(const struct spool_file *f)
 {
     uint64_t taken[] = {f->s.attr_number, f->s.attr_published, f->s.upload.attr, f->early.attr};
@@ -360,19 +353,10 @@ static uint64_t due_of_locked(const struct spool_file *f)
     return due;
 }
 
-static void count_left_behind_locked(struct spool_file *f, bool now)
-{
-    if (now && !f->left_behind)
-        (void)atomic_fetch_add(&f->spool->left_behind, 1);
-    else if (!now && f->left_behind)
-        (void)atomic_fetch_sub(&f->spool->left_behind, 1);
-    f->left_behind = now;
-}
-
 void spool_file_plan_locked(struct spool_file *f)
 {
     ou_mutex_assert_held(&f->lock);
-    count_left_behind_locked(f, spool_file_left_behind_locked(f));
+    spool_left_behind_note_locked(f);
     spool_timer_set(f, due_of_locked(f));
 }
 

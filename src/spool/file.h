@@ -95,7 +95,7 @@ struct spool_file {
     unsigned attr_sets;  /* attributes were set, not only moved by writing */
     unsigned held;       /* > 0: no upload may begin (a rename needs the key) */
     unsigned parked;     /* times in a row */
-    bool left_behind;    /* counted in spool->left_behind */
+    bool left_behind;    /* in spool->left_behind */
     bool foreign;        /* counted in spool->foreign_bases: it uses the object of another key */
     bool ending; /* its upload is told to have ended, and what follows from that is being done */
     bool hurry;  /* someone waits for it: no settle time */
@@ -110,6 +110,9 @@ struct spool_file {
     uint64_t retry_ms;                          /* parked: when it is tried again; 0: not parked */
     uint64_t gate_ms; /* when the upload's gate is to be asked again; 0: it will be, or need not */
     uint64_t disk_bytes; /* what the data files take */
+
+    TAILQ_ENTRY(spool_file) in_left_behind; /* left_behind.lock */
+    uint64_t left_hash;                     /* likewise: of .s.upload.key */
 
     size_t timer_at; /* timer.lock: index + 1 in the heap; 0: not in it */
     uint64_t due_ms; /* timer.lock */
@@ -144,8 +147,6 @@ int spool_file_remove_sidecar(struct spool_file *file, struct ou_error *err); /*
 bool spool_file_settle_down(struct spool_file *file);
 /** spool_file_plan_locked() - set the timer to when something is to be done next. */
 void spool_file_plan_locked(struct spool_file *file);
-/** spool_file_left_behind_locked() - an upload under a name that it no longer has is to be ended. */
-bool spool_file_left_behind_locked(const struct spool_file *file);
 bool spool_file_has_writers(struct spool_file *file);
 bool spool_file_pending_locked(const struct spool_file *file);
 bool spool_file_unstable_locked(const struct spool_file *file);
@@ -155,6 +156,15 @@ bool spool_file_awaits_writers_locked(const struct spool_file *file);
 void spool_file_foreign_locked(struct spool_file *file);
 /** spool_file_next_attr_locked() - a number that neither a version nor an upload has for its attributes. */
 uint64_t spool_file_next_attr_locked(const struct spool_file *file);
+
+/* -- left_behind.c -- */
+/** spool_file_left_behind_locked() - an upload under a name that it no longer has is to be ended. */
+bool spool_file_left_behind_locked(const struct spool_file *file);
+/** spool_left_behind_note_locked() - it is one of these now, or not any more. */
+void spool_left_behind_note_locked(struct spool_file *file);
+void spool_left_behind_forget(struct spool_file *file);
+/** spool_left_behind_on() - such an upload has, or may have, the key @key. */
+bool spool_left_behind_on(struct spool *spool, const char *key);
 
 /* -- file_journal.c: all with .io held -- */
 /** spool_file_record() - append the records in @lines and apply them. @sync: reaches the disk. */

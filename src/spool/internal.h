@@ -10,7 +10,7 @@
  *   spool.lock       the table of names, the list of uploads
  *   spool_deletes.lock
  *   spool_file.lock  the file's fields, for moments
- *   spool_timer.lock, spool_space.lock, the read cache's lock
+ *   spool_left_behind.lock, spool_timer.lock, spool_space.lock, the read cache's lock
  * A file's `io` is held across bounded writes to the local disk and fdatasync, never across a
  * request. The engine's and the readers' locks come after all of these.
  */
@@ -26,6 +26,7 @@
 #include "transfer/reader.h"
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 enum {
     SPOOL_RANK_IO = OU_RANK_SPOOL,
@@ -33,6 +34,7 @@ enum {
     SPOOL_RANK_DELETES = OU_RANK_SPOOL + 8,
     SPOOL_RANK_FILE = OU_RANK_SPOOL + 10,
     SPOOL_RANK_MOVES = OU_RANK_SPOOL + 15,
+    SPOOL_RANK_LEFT_BEHIND = OU_RANK_SPOOL + 17,
     SPOOL_RANK_TIMER = OU_RANK_SPOOL + 20,
     SPOOL_RANK_SPACE = OU_RANK_SPOOL + 25,
     SPOOL_RANK_CACHE = OU_RANK_SPOOL + 27,
@@ -102,6 +104,13 @@ struct spool_moves {
     atomic_uint begun;        /* so far */
 };
 
+/* Files whose upload under a name that they no longer have is to be ended (left_behind.c). */
+struct spool_left_behind {
+    struct ou_mutex lock; /* rank SPOOL_RANK_LEFT_BEHIND */
+    TAILQ_HEAD(, spool_file) files;
+    atomic_uint count; /* of them: usually none */
+};
+
 struct spool {
     /* constant after spool_open() */
     struct spool_config config;
@@ -118,13 +127,13 @@ struct spool {
 
     _Atomic uint64_t seq;      /* counts names and deletes; unique in a spool */
     atomic_uint foreign_bases; /* files whose base has another key: usually none */
-    atomic_uint left_behind;   /* files whose upload under a former name is to be ended */
     atomic_bool started;
     atomic_bool cannot_punch; /* the spool's file system makes no holes */
     struct spool_timer timer;
     struct spool_space space;
     struct spool_deletes deletes;
     struct spool_moves moves;
+    struct spool_left_behind left_behind;
 
     pthread_t keeper;
     bool keeper_running;        /* owner only */
@@ -229,7 +238,7 @@ int spool_deletes_await(struct spool *spool, const char *prefix, uint64_t deadli
 
 /* -- spool.c -- */
 uint64_t spool_next_seq(struct spool *spool);
-/** spool_upload_on() - an upload of the object @key is with the engine; not counting those that are ahead. */
+/** spool_upload_on() - an upload of the object @key has not ended; not counting those that are ahead. */
 bool spool_upload_on(struct spool *spool, const char *key);
 /** spool_collect() - references to all staged files under @prefix that @want; the caller frees the array. */
 int spool_collect(struct spool *spool, const char *prefix, bool (*want)(struct spool_file *file),

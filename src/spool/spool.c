@@ -100,6 +100,8 @@ static void init_locks(struct spool *spool)
     ou_cond_init(&spool->deletes.wake);
     ou_cond_init(&spool->deletes.done);
     ou_mutex_init(&spool->moves.lock, SPOOL_RANK_MOVES);
+    ou_mutex_init(&spool->left_behind.lock, SPOOL_RANK_LEFT_BEHIND);
+    TAILQ_INIT(&spool->left_behind.files);
     ou_mutex_init(&spool->timer.lock, SPOOL_RANK_TIMER);
     ou_cond_init(&spool->timer.wake);
     ou_mutex_init(&spool->space.lock, SPOOL_RANK_SPACE);
@@ -202,6 +204,7 @@ void spool_close(struct spool *spool)
     ou_mutex_fini(&spool->lock);
     ou_mutex_fini(&spool->deletes.lock);
     ou_mutex_fini(&spool->moves.lock);
+    ou_mutex_fini(&spool->left_behind.lock);
     ou_mutex_fini(&spool->timer.lock);
     ou_mutex_fini(&spool->space.lock);
     ou_mutex_fini(&spool->sleep_lock);
@@ -284,6 +287,8 @@ void spool_each(struct spool *spool, void (*fn)(void *ctx, struct spool_file *fi
 
 bool spool_upload_on(struct spool *spool, const char *key)
 {
+    if (spool_left_behind_on(spool, key))
+        return true;
     ou_lock_scope(&spool->lock);
     for (struct spool_upload *up = spool->locked.uploads; up; up = spool_upload_next(up)) {
         if (!strcmp(spool_upload_key(up), key) && !spool_upload_is_ahead(up))
@@ -296,8 +301,7 @@ static bool needs_locked(const struct spool_file *f, const char *key)
 {
     if (f->unlinked || !strcmp(f->s.key, key))
         return false;
-    return (f->s.upload.key && !strcmp(f->s.upload.key, key)) ||
-           (f->s.base.present && !strcmp(f->s.base.key, key)) ||
+    return (f->s.base.present && !strcmp(f->s.base.key, key)) ||
            (f->live_base.present && !strcmp(f->live_base.key, key));
 }
 

@@ -17,7 +17,7 @@ static bool is_parked_locked(const struct spool_file *f)
 /* Uploads of names that are gone: they are to be ended, which may take one more delete. */
 static uint64_t count_doomed_locked(const struct spool *spool)
 {
-    uint64_t count = atomic_load(&spool->left_behind);
+    uint64_t count = atomic_load(&spool->left_behind.count);
 
     ou_mutex_assert_held(&spool->lock);
     for (const struct spool_upload *up = spool->locked.uploads; up; up = spool_upload_next(up))

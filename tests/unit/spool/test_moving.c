@@ -133,6 +133,56 @@ static void a_file_that_comes_back_to_its_name_stays_there(void **state)
     spool_close(spool);
 }
 
+static void lose_the_answer(enum bucket_op op, unsigned number, enum bucket_moment moment)
+{
+    (void)number;
+    if (op == OP_COMPLETE && moment == MOMENT_APPLIED)
+        bucket.down = true;
+}
+
+/*
+ * After a crash: "b" was published, nobody knows it, and it is deleted. Its object's end must not
+ * be that of the one that gets the name before its upload is looked at.
+ */
+static void a_new_object_is_not_deleted_for_the_one_before_it(void **state)
+{
+    static const unsigned char old[SIZE];
+    struct spool *spool = world_spool(*state);
+    struct ou_error err = OU_ERROR_INIT;
+    struct spool_file *f;
+    int r;
+
+    bucket.hook = lose_the_answer;
+    spool_start(spool);
+    world_put(spool, "b", old, SIZE);
+    while (!bucket.down)
+        (void)sched_yield();
+    spool_close(spool);
+    bucket.hook = NULL;
+    bucket.down = false;
+    assert_true(world_has_object("b"));
+
+    spool = world_spool(*state);
+    bucket_put("a", (const unsigned char *)"new", 3);
+    f = world_find(spool, "b");
+    assert_int_equal(spool_file_unlink(f, &err), 0);
+    spool_file_unref(f);
+    f = world_stage(spool, "a");
+    r = spool_file_rename(f, "b", ou_now_ms() + 1, NULL, &err);
+    spool_start(spool);
+    if (r == -ETIMEDOUT)
+        r = spool_file_rename(f, "b", 0, NULL, &err);
+    assert_int_equal(r, 0);
+    spool_file_open(f, false); /* with its last handle it leaves the spool */
+    assert_int_equal(spool_file_close(f, false, &err), 0);
+    spool_file_unref(f);
+    world_sync(spool);
+    world_assert_object("b", "new", 3);
+    assert_false(world_has_object("a"));
+    world_assert_nothing_left(spool);
+    spool_close(spool);
+}
+
 #define world_test(f) cmocka_unit_test_setup_teardown(f, setup, unit_dir_teardown)
 
 int main(void)
@@ -142,6 +192,7 @@ int main(void)
         world_test(a_delete_that_fails_alone_is_sent_again),
         world_test(a_power_cut_after_a_rename_finds_one_of_the_two),
         world_test(a_file_that_comes_back_to_its_name_stays_there),
+        world_test(a_new_object_is_not_deleted_for_the_one_before_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
