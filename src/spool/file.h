@@ -102,6 +102,7 @@ struct spool_file {
     bool tell;   /* .s.failed is to be returned once */
     struct spool_base_reader *reader[2]; /* of .s.base, of .live_base */
     uint64_t changed_ms;                 /* of the last write, close or attribute change */
+    uint64_t flushed_ms;      /* of the last flush while nothing was opened or closed; 0: none */
     uint64_t publishable;     /* a version that may be published though writers have it open;
                                  SPOOL_NO_VERSION: none */
     uint64_t hurry_version;   /* until this one is in the bucket */
@@ -156,6 +157,10 @@ bool spool_file_awaits_writers_locked(const struct spool_file *file);
 void spool_file_foreign_locked(struct spool_file *file);
 /** spool_file_next_attr_locked() - a number that neither a version nor an upload has for its attributes. */
 uint64_t spool_file_next_attr_locked(const struct spool_file *file);
+
+/* -- wait.c -- */
+/** spool_released() - a handle is gone that a sync may wait for. */
+void spool_released(struct spool *spool);
 
 /* -- left_behind.c -- */
 /** spool_file_left_behind_locked() - an upload under a name that it no longer has is to be ended. */

@@ -16,6 +16,7 @@ void spool_file_open(struct spool_file *f, bool writer)
     f->opens++;
     if (writer) {
         f->writers++;
+        f->flushed_ms = 0;
         f->publishable = SPOOL_NO_VERSION;
         spool_file_plan_locked(f);
     }
@@ -47,8 +48,10 @@ int spool_file_close(struct spool_file *f, bool writer, struct ou_error *err)
     enter(f);
     ou_mutex_lock(&f->lock);
     f->opens--;
-    if (writer)
+    if (writer) {
         f->writers--;
+        f->flushed_ms = 0;
+    }
     last_writer = writer && !f->writers;
     ou_mutex_unlock(&f->lock);
 
@@ -63,6 +66,7 @@ int spool_file_close(struct spool_file *f, bool writer, struct ou_error *err)
         spool_file_plan_locked(f);
         ou_mutex_unlock(&f->lock);
         spool_upload_kick(f);
+        spool_released(f->spool);
     }
     spool_file_leave(f);
     drop = spool_file_settle_down(f);
@@ -83,6 +87,7 @@ int spool_file_flush(struct spool_file *f, struct ou_error *err)
     spool_file_leave(f);
     if (r == 0) {
         ou_mutex_lock(&f->lock);
+        f->flushed_ms = f->writers ? ou_now_ms() : 0;
         r = told_locked(f, err);
         ou_mutex_unlock(&f->lock);
     }

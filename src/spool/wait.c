@@ -65,6 +65,53 @@ bool spool_file_failed(struct spool_file *f, struct ou_error *why)
     return true;
 }
 
+/* -- handles that are about to go -- */
+
+/*
+ * close(2) returns after the flush, and the kernel tells a moment later that the handle is gone.
+ * Until then, for so long, a program that closed its file and calls sync would be told too early.
+ */
+#define RELEASE_MS UINT64_C(1000)
+
+/* Until when one is waited for; 0: there is none. */
+static uint64_t release_due_locked(const struct spool *spool, const char *prefix)
+{
+    struct spool_node *n = NULL;
+    uint64_t due = 0, now = ou_now_ms();
+
+    while ((n = spool_table_next(&spool->locked.files, n)) != NULL) {
+        struct spool_file *f = spool_container(n, struct spool_file, node);
+
+        if (strncmp(n->key, prefix, strlen(prefix)) != 0)
+            continue;
+        ou_lock_scope(&f->lock);
+        if (f->writers && f->flushed_ms && f->flushed_ms + RELEASE_MS > now &&
+            f->flushed_ms + RELEASE_MS > due && !spool_file_unstable_locked(f))
+            due = f->flushed_ms + RELEASE_MS;
+    }
+    return due;
+}
+
+void spool_released(struct spool *spool)
+{
+    ou_lock_scope(&spool->lock);
+    (void)pthread_cond_broadcast(&spool->changed);
+}
+
+static int await_releases(struct spool *spool, const char *prefix, struct ou_cancel *cancel,
+                          struct ou_error *err)
+{
+    uint64_t due;
+
+    ou_lock_scope(&spool->lock);
+    while ((due = release_due_locked(spool, prefix)) != 0) {
+        if (ou_cancel_triggered(cancel))
+            return ou_error_set(err, EINTR, "sync");
+        (void)ou_cond_wait_until(&spool->changed, &spool->lock, due);
+    }
+    return 0;
+}
+
 static bool is_closed_pending(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);
@@ -205,8 +252,13 @@ int spool_sync(struct spool *spool, const char *prefix, uint64_t deadline_ms,
     struct awaited *all;
     struct ou_cancel_hook hook;
     size_t count = 0;
-    int r = spool_collect(spool, prefix, is_under_way, &files, &count, err);
+    int r;
 
+    ou_cancel_attach(cancel, &hook, wake, spool);
+    r = await_releases(spool, prefix, cancel, err);
+    ou_cancel_detach(cancel, &hook);
+    if (r == 0)
+        r = spool_collect(spool, prefix, is_under_way, &files, &count, err);
     if (r < 0)
         return r;
     all = calloc(count + 1, sizeof(*all));

@@ -214,6 +214,52 @@ static void sync_waits_for_the_new_name_of_what_was_published(void **state)
     spool_close(spool);
 }
 
+static int sync_now(struct spool *spool, struct ou_cancel *cancel)
+{
+    struct ou_error err = OU_ERROR_INIT;
+
+    return spool_sync(spool, "", 0, cancel, &err);
+}
+
+static void *sync_it(void *spool)
+{
+    world_sync(spool);
+    assert_true(world_has_object("a"));
+    return NULL;
+}
+
+/* close(2) has returned, and the kernel has not yet told that the handle is gone. */
+static void sync_waits_for_what_is_being_closed(void **state)
+{
+    struct spool *spool = world_spool(*state);
+    struct ou_cancel *cancel = ou_cancel_new();
+    struct ou_error err = OU_ERROR_INIT;
+    struct spool_file *f;
+    pthread_t thread;
+
+    spool_start(spool);
+    ou_cancel_trigger(cancel);
+    f = world_create(spool, "a");
+    world_write(f, "abc", 3, 0);
+    assert_int_equal(sync_now(spool, cancel), 0); /* it is being written: nothing to wait for */
+    assert_int_equal(spool_file_flush(f, &err), 0);
+    f->flushed_ms = ou_now_ms() + 3600000;
+    assert_int_equal(sync_now(spool, cancel), -EINTR);
+    spool_file_open(f, true);
+    assert_int_equal(sync_now(spool, cancel), 0);
+    assert_int_equal(spool_file_close(f, true, &err), 0);
+    assert_int_equal(sync_now(spool, cancel), 0);
+
+    assert_int_equal(spool_file_flush(f, &err), 0);
+    f->flushed_ms = ou_now_ms() + 3600000;
+    assert_int_equal(ou_thread_start(&thread, "sync", sync_it, spool, &err), 0);
+    assert_int_equal(spool_file_close(f, true, &err), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    spool_file_unref(f);
+    ou_cancel_unref(cancel);
+    spool_close(spool);
+}
+
 static void a_second_daemon_is_told_who_has_the_spool(void **state)
 {
     struct spool_config config = world_config(*state);
@@ -267,6 +313,7 @@ int main(void)
         world_test(an_unlinked_file_is_forgotten),
         world_test(a_renamed_file_is_one_put),
         world_test(sync_waits_for_the_new_name_of_what_was_published),
+        world_test(sync_waits_for_what_is_being_closed),
         world_test(a_second_daemon_is_told_who_has_the_spool),
         world_test(deletes_go_in_one_batch),
     };
