@@ -163,6 +163,8 @@ int fs_xattr_set(struct fs *fs, uint64_t id, const char *name, const void *value
 
     if (!is_user(name))
         return ou_error_set(err, EOPNOTSUPP, "%s", name);
+    if (strcmp(name, "user.") == 0)
+        return ou_error_set(err, EINVAL, "%s", name);
     if (is_ours(name))
         return ou_error_set(err, EPERM, "%s", name);
     r = fs_inode_get(fs, id, &inode, err);

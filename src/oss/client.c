@@ -44,6 +44,10 @@ static int check_words(const struct oss_config *f, struct ou_error *err)
         return ou_error_say(err, EINVAL, "sse=%s: it takes AES256, KMS or SM4", f->sse);
     if (f->sse_key_id && (!f->sse || strcmp(f->sse, "KMS") != 0))
         return ou_error_say(err, EINVAL, "a key id for encryption goes with sse=KMS only");
+    if (f->sse_key_id && !*f->sse_key_id)
+        return ou_error_say(err, EINVAL,
+                            "sse=KMS: has no key id: write sse=KMS:KEY-ID, or sse=KMS for the "
+                            "bucket owner's default key");
     if (f->cacert && access(f->cacert, R_OK) < 0)
         return ou_error_set(err, errno, "cacert=%s", f->cacert);
     return 0;

@@ -612,6 +612,8 @@ def test_xattr_sizes_and_names(settled):
         os.setxattr(path, name, value)
     with fails_with(errno.ENOSPC, errno.E2BIG, errno.ERANGE):
         os.setxattr(path, "user.big", bytes(60_000))
+    with fails_with(errno.EINVAL):
+        os.setxattr(path, "user.", b"no name")
     mount.remount()
     for name, value in values.items():
         assert os.getxattr(path, name) == value
