@@ -156,7 +156,7 @@ def test_wrong_words(put, make_file, folder):
     assert "part_size=99K: it takes 100K to 5G" in put.refused("-p", "99K", path, target, status=2)
     assert "part_size=6G: it takes 100K to 5G" in put.refused("-p", "6G", path, target, status=2)
     assert "threads=0: it takes 1 to 64" in put.refused("-t", "0", path, target, status=2)
-    assert "sse=KMS: has no key id" in put.refused("-o", "sse=KMS:", path, target, status=2)
+    assert "sse=KMS: has no key id" in put.refused("-o", "sse=KMS:", path, target)
     assert "--meta x" in put.refused("--meta", "x", path, target, status=2)
     assert 'bucket "B"' in put.refused(path, "oss://B/key", status=2)
     assert "the same object" in put.refused(path, folder / "d" / "f", "oss://bucket/", status=2)
