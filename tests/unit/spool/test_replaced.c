@@ -43,6 +43,26 @@ static struct spool_file *unclosed(struct spool *spool, const char *key, const c
     return f;
 }
 
+/* "a", which is "old", is closed; now an unclosed file has its name. */
+static struct spool_file *replace_a(struct spool *spool, const char *data)
+{
+    struct spool_file *t;
+
+    world_put(spool, "a", "old", 3);
+    t = unclosed(spool, "t", data);
+    rename_to(t, "a");
+    return t;
+}
+
+/* All is in the bucket, @key as @data, and the spool is closed. */
+static void sync_and_end(struct spool *spool, const char *key, const char *data)
+{
+    world_sync(spool);
+    world_assert_object(key, data, strlen(data));
+    world_assert_nothing_left(spool);
+    spool_close(spool);
+}
+
 static void assert_nothing_staged(struct spool *spool, const char *key)
 {
     struct spool_file *f = NULL;
@@ -78,9 +98,7 @@ static void a_pending_file_outlives_what_never_closed_replaces_it(void **state)
     struct spool *spool = world_spool(*state);
     struct spool_file *t;
 
-    world_put(spool, "a", "old", 3);
-    t = unclosed(spool, "t", "half of new");
-    rename_to(t, "a");
+    t = replace_a(spool, "half of new");
     world_assert_file(t, "half of new", 11);
     assert_crash_leaves(spool, *state, "a", "old", 3);
     assert_crash_leaves(spool, *state, "t", NULL, 0);
@@ -89,10 +107,7 @@ static void a_pending_file_outlives_what_never_closed_replaces_it(void **state)
     world_close(t);
     assert_crash_leaves(spool, *state, "a", "half of new, whole", 18);
     spool_start(spool);
-    world_sync(spool);
-    world_assert_object("a", "half of new, whole", 18);
-    world_assert_nothing_left(spool);
-    spool_close(spool);
+    sync_and_end(spool, "a", "half of new, whole");
 }
 
 /* The crash of now, and all that it leaves uploaded: the same bucket is used. */
@@ -113,9 +128,7 @@ static void after_a_crash_the_replaced_file_is_uploaded(void **state)
     struct spool *spool = world_spool(*state);
     struct spool_file *t;
 
-    world_put(spool, "a", "old", 3);
-    t = unclosed(spool, "t", "new");
-    rename_to(t, "a");
+    t = replace_a(spool, "new");
     spool_file_unref(t);
     recover_and_sync(spool, *state);
     world_assert_object("a", "old", 3);
@@ -127,18 +140,13 @@ static void the_replaced_file_goes_on_to_the_bucket(void **state)
     struct spool *spool = world_spool(*state);
     struct spool_file *t;
 
-    world_put(spool, "a", "old", 3);
-    t = unclosed(spool, "t", "new");
-    rename_to(t, "a");
+    t = replace_a(spool, "new");
     spool_start(spool);
     world_sync(spool);
     world_assert_object("a", "old", 3);
     assert_int_equal(world_count_files(spool_dir(spool), ".data"), 1); /* that of the new one */
     world_close(t);
-    world_sync(spool);
-    world_assert_object("a", "new", 3);
-    world_assert_nothing_left(spool);
-    spool_close(spool);
+    sync_and_end(spool, "a", "new");
 }
 
 static struct spool_file *_Atomic intruder;
@@ -170,10 +178,7 @@ static void an_upload_under_way_goes_on(void **state)
         (void)sched_yield();
     world_assert_object("a", big, BIG);
     world_close(t);
-    world_sync(spool);
-    world_assert_object("a", "new", 3);
-    world_assert_nothing_left(spool);
-    spool_close(spool);
+    sync_and_end(spool, "a", "new");
 }
 
 static void an_uploaded_object_moves_with_what_replaced_it(void **state)
@@ -265,10 +270,7 @@ static void of_two_never_closed_the_first_one_goes(void **state)
     world_close(u);
     assert_crash_leaves(spool, *state, "a", "second", 6);
     spool_start(spool);
-    world_sync(spool);
-    world_assert_object("a", "second", 6);
-    world_assert_nothing_left(spool);
-    spool_close(spool);
+    sync_and_end(spool, "a", "second");
 }
 
 static void a_closed_file_takes_the_place_of_all_before(void **state)
@@ -276,9 +278,7 @@ static void a_closed_file_takes_the_place_of_all_before(void **state)
     struct spool *spool = world_spool(*state);
     struct spool_file *t, *u;
 
-    world_put(spool, "a", "old", 3);
-    t = unclosed(spool, "t", "never");
-    rename_to(t, "a");
+    t = replace_a(spool, "never");
     world_put(spool, "u", "closed", 6);
     u = world_find(spool, "u");
     rename_to(u, "a");
@@ -288,10 +288,7 @@ static void a_closed_file_takes_the_place_of_all_before(void **state)
     assert_crash_leaves(spool, *state, "a", "closed", 6);
     assert_int_equal(world_count_files(spool_dir(spool), ".ckpt"), 1);
     spool_start(spool);
-    world_sync(spool);
-    world_assert_object("a", "closed", 6);
-    world_assert_nothing_left(spool);
-    spool_close(spool);
+    sync_and_end(spool, "a", "closed");
 }
 
 static void unlinking_takes_both_away(void **state)
@@ -300,9 +297,7 @@ static void unlinking_takes_both_away(void **state)
     struct ou_error err = OU_ERROR_INIT;
     struct spool_file *t;
 
-    world_put(spool, "a", "old", 3);
-    t = unclosed(spool, "t", "new");
-    rename_to(t, "a");
+    t = replace_a(spool, "new");
     assert_int_equal(spool_file_unlink(t, &err), 0);
     assert_nothing_staged(spool, "a");
     assert_crash_leaves(spool, *state, "a", NULL, 0);
@@ -322,9 +317,7 @@ static void a_delete_is_the_end_of_both(void **state)
     struct ou_error err = OU_ERROR_INIT;
     struct spool_file *t;
 
-    world_put(spool, "a", "old", 3);
-    t = unclosed(spool, "t", "new");
-    rename_to(t, "a");
+    t = replace_a(spool, "new");
     assert_int_equal(spool_deletes_add(spool, "a", NULL, &err), 0);
     assert_crash_leaves(spool, *state, "a", NULL, 0);
     world_close(t);
@@ -354,10 +347,7 @@ static void the_replaced_file_takes_no_new_version(void **state)
     world_sync(spool);
     world_assert_object("a", "old", 3);
     world_close(t);
-    world_sync(spool);
-    world_assert_object("a", "new", 3);
-    world_assert_nothing_left(spool);
-    spool_close(spool);
+    sync_and_end(spool, "a", "new");
 }
 
 /* The replaced version was fsynced; what replaces it is closed only. */
@@ -387,9 +377,7 @@ static void a_spool_that_is_closed_keeps_the_replaced_file(void **state)
     struct spool *spool = world_spool(*state);
     struct spool_file *t;
 
-    world_put(spool, "a", "old", 3);
-    t = unclosed(spool, "t", "new");
-    rename_to(t, "a");
+    t = replace_a(spool, "new");
     spool_file_unref(t); /* its handle was given up */
     spool_close(spool);
     spool = world_spool(*state);
@@ -458,17 +446,11 @@ static void a_replaced_file_never_deletes_what_replaced_it(void **state)
     spool_file_plan_locked(u);
     ou_mutex_unlock(&u->lock);
     spool_file_unref(u);
-    world_sync(spool);
-    world_assert_object("a", "new", 3);
-    world_assert_nothing_left(spool);
-    spool_close(spool);
+    sync_and_end(spool, "a", "new");
 
     spool = world_spool(copy);
     spool_start(spool);
-    world_sync(spool);
-    world_assert_object("a", "new", 3);
-    world_assert_nothing_left(spool);
-    spool_close(spool);
+    sync_and_end(spool, "a", "new");
 }
 
 #define world_test(f) cmocka_unit_test_setup_teardown(f, setup, unit_dir_teardown)
