@@ -46,16 +46,27 @@ static uint64_t written_to(const struct spool_file *f, uint64_t at)
     return at;
 }
 
+/* Of the stable version, what is not the base's, or perhaps not: its size from @at on. */
+static uint64_t stable_change(const struct spool_file *f, uint64_t at)
+{
+    struct extent changed = extent_map_at(&f->s.changed, at);
+    struct extent moved = extent_map_at(&f->s.upload.moved, at);
+
+    if (changed.slot != EXTENT_NONE)
+        return changed.size;
+    return moved.slot != EXTENT_NONE ? moved.size : 0;
+}
+
 /* What is not the base's, without a gap from @at to there. */
 static uint64_t changed_to(const struct spool_file *f, uint64_t at)
 {
     while (at < f->s.base.size && at < f->size) {
         struct extent dirty = extent_map_at(&f->dirty, at);
-        struct extent stable = extent_map_at(&f->s.changed, at);
+        uint64_t run = dirty.slot != EXTENT_NONE ? dirty.size : stable_change(f, at);
 
-        if (dirty.slot == EXTENT_NONE && stable.slot == EXTENT_NONE)
+        if (!run)
             return at;
-        at += dirty.slot != EXTENT_NONE ? dirty.size : stable.size;
+        at += run;
     }
     return f->size;
 }
@@ -111,22 +122,28 @@ static uint64_t may_go(const struct spool_file *f)
 static bool shares_with_base(const struct spool_file *f)
 {
     uint64_t kept = f->low < f->s.base.size ? f->low : f->s.base.size;
-    struct extent e = extent_map_at(&f->s.changed, 0);
+    uint64_t at = 0, run;
 
     if (!f->s.base.present)
         return false;
-    return f->base_limit || (kept && (e.slot == EXTENT_NONE || e.size < kept));
+    while (at < kept && (run = stable_change(f, at)) > 0)
+        at += run;
+    return f->base_limit || at < kept;
 }
 
 /*
  * Whether an upload of live bytes may begin: nothing of the file is with the engine, and what is
- * in the bucket shares nothing with it, or somebody waits for room.
+ * in the bucket shares nothing with it, nor is there something left of an upload of the closed
+ * version, which could go on once the file is closed; or somebody waits for room.
  */
 static bool may_begin(struct spool_file *f)
 {
+    bool stays = shares_with_base(f) || f->s.upload.key;
+
     if (f->up || f->early.off || f->unlinked || f->displaced || f->poisoned ||
-        f->live_base.present || (shares_with_base(f) && !f->early.pressed) || f->s.upload.key ||
-        !S_ISREG(f->attr.mode) || !atomic_load(&f->spool->started))
+        f->live_base.present || (stays && !f->early.pressed) ||
+        (f->s.upload.key && spool_is_released(f)) || !S_ISREG(f->attr.mode) ||
+        !atomic_load(&f->spool->started))
         return false;
     if (!f->early.pressed && spool_name_is_temporary(f->s.key))
         return false;
@@ -155,8 +172,12 @@ static void go_on(struct spool_file *f, uint64_t end)
     struct ou_error err = OU_ERROR_INIT;
     uint64_t parts = 0;
     bool begin = !f->early.on;
-    int r = plan_ahead(f, end, &plan, &err);
+    int r = begin ? spool_upload_end_left(f, &err) : 0;
 
+    if (r == 1) /* first; then it may begin */
+        return;
+    if (r == 0)
+        r = plan_ahead(f, end, &plan, &err);
     if (r == 0) {
         parts = plan.count;
         r = begin ? spool_upload_ahead(f, &plan, &err)

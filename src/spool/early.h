@@ -35,6 +35,10 @@
  *     name that looks temporary is therefore pressed last;
  *   - when the server has lost the upload, they are lost: the file is parked and says so;
  *   - after a crash a file that was never closed is a fragment, and is thrown away.
+ *
+ * The closed version before it waits for the writer meanwhile. Its upload, or what a crash has left
+ * of one, stands in the way and is ended first. If that version may have been published, this doubt
+ * stays until the next one is.
  */
 #ifndef OSSUP_SPOOL_EARLY_H
 #define OSSUP_SPOOL_EARLY_H

@@ -303,7 +303,7 @@ bool spool_file_pending_locked(const struct spool_file *f)
 
 bool spool_file_awaits_writers_locked(const struct spool_file *f)
 {
-    return f->writers && f->publishable != f->s.version && !f->s.upload.frozen;
+    return f->writers && f->publishable != f->s.version && !(f->up && f->up->is_frozen);
 }
 
 bool spool_file_unstable_locked(const struct spool_file *f)
@@ -328,7 +328,7 @@ uint64_t spool_file_next_attr_locked(const struct spool_file *f)
 static uint64_t due_of_locked(const struct spool_file *f)
 {
     const struct spool_config *c = &f->spool->config;
-    bool free_now = f->writers == 0 || f->publishable == f->s.version;
+    bool free_now = !spool_file_awaits_writers_locked(f);
     uint64_t due = f->changed_ms + c->settle_ms;
 
     if (f->replaced && spool_sidecar_exists(&f->s))

@@ -192,6 +192,8 @@ int spool_space_reserve(struct spool *spool, uint64_t size, struct ou_cancel *ca
                         struct ou_error *err);
 /** spool_space_wanted() - somebody waits for room, and there is not enough yet. */
 bool spool_space_wanted(struct spool *spool);
+/** spool_space_look_again() - what a writer that waits may hope for has changed. */
+void spool_space_look_again(struct spool *spool);
 /** spool_space_settle() - @reserved were admitted; the files grew by @grown (may be negative). */
 void spool_space_settle(struct spool *spool, uint64_t reserved, int64_t grown);
 /**

@@ -137,7 +137,8 @@ static bool is_being_written(struct spool_file *f)
 static bool is_at_the_gate(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);
-    return f->up && !f->early.on && spool_file_awaits_writers_locked(f);
+    return f->up && !f->early.on && !spool_upload_is_ending(f->up) &&
+           spool_file_awaits_writers_locked(f) && !spool_is_released(f);
 }
 
 /* Return: it has given room, or will. */
@@ -151,11 +152,11 @@ static bool press(struct spool_file *f)
     ou_mutex_lock(&f->lock);
     f->early.pressed = true;
     ou_mutex_unlock(&f->lock);
-    if (is_at_the_gate(f)) { /* when it has ended, one ahead of the close may begin */
+    if (is_at_the_gate(f))
         spool_upload_restart(f);
-        return true;
-    }
     spool_early_written(f);
+    if (spool_upload_is_ending(f->up)) /* then one ahead of the close may begin */
+        return true;
     if (spool_release_some(f, &err) < 0) {
         ou_log_warn(OU_LOG_SPOOL, &err, "nothing is released key=%s", f->s.key);
         return false;

@@ -178,6 +178,11 @@ bool spool_space_wanted(struct spool *spool)
            in_the_way_locked(spool, spool->space.locked.wanted) != NULL;
 }
 
+void spool_space_look_again(struct spool *spool)
+{
+    wake(&spool->space);
+}
+
 void spool_space_settle(struct spool *spool, uint64_t reserved, int64_t grown)
 {
     struct spool_space *s = &spool->space;

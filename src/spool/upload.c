@@ -124,7 +124,7 @@ static bool may_start(struct spool_file *f)
 
     ou_lock_scope(&f->lock);
     due = !f->up && !f->unlinked && !f->poisoned && !f->held && spool_file_pending_locked(f) &&
-          (!f->writers || f->publishable == f->s.version) && !spool_move_blocks_locked(f);
+          !spool_file_awaits_writers_locked(f) && !spool_move_blocks_locked(f);
     if (due && f->retry_ms > ou_now_ms() && !f->hurry)
         due = false;
     if (due && !f->hurry && !f->retry_ms &&
@@ -179,7 +179,8 @@ bool spool_upload_claim(struct spool_upload *up)
     return !again_ms;
 }
 
-static struct spool_upload *new_upload(struct spool_file *f, const char *key, struct ou_error *err)
+static struct spool_upload *new_upload(struct spool_file *f, const char *key, bool abort_only,
+                                       struct ou_error *err)
 {
     struct spool_upload *up = calloc(1, sizeof(*up));
 
@@ -196,8 +197,7 @@ static struct spool_upload *new_upload(struct spool_file *f, const char *key, st
     up->version = f->s.version;
     up->size = f->s.size;
     up->attr = f->s.upload.attr; /* of an upload id that is gone on with */
-    up->abort_only = strcmp(key, f->s.key) != 0 || f->unlinked || f->abandoned;
-    up->canceled = up->abort_only;
+    up->abort_only = up->canceled = abort_only;
     return up;
 }
 
@@ -239,14 +239,14 @@ static int hand_over(struct spool_upload *up, struct xfer_upload_spec *spec, str
 }
 
 /* .io is held to the end, so that done() cannot come before .up is set. */
-static int start(struct spool_file *f, const char *key, struct ou_error *err)
+static int start(struct spool_file *f, const char *key, bool abort_only, struct ou_error *err)
 {
     ou_autofree struct oss_part *parts = NULL;
     ou_autofree struct xfer_plan_part *where = NULL;
     struct xfer_plan plan = {0};
     struct xfer_resume resume;
     struct xfer_upload_spec spec = {.plan = &plan};
-    struct spool_upload *up = new_upload(f, key, err);
+    struct spool_upload *up = new_upload(f, key, abort_only, err);
     bool older;
     int r;
 
@@ -287,16 +287,32 @@ static int start(struct spool_file *f, const char *key, struct ou_error *err)
     return r;
 }
 
+int spool_upload_end_left(struct spool_file *f, struct ou_error *err)
+{
+    const struct spool_upload_state *u = &f->s.upload;
+    bool doubt_only = u->publishing && !u->initiating && !*u->upload_id;
+    ou_autofree char *key = NULL;
+    int r;
+
+    ou_mutex_assert_held(&f->io);
+    if (!u->key || (doubt_only && !spool_file_left_behind_locked(f)))
+        return 0;
+    key = strdup(u->key);
+    r = key ? start(f, key, true, err) : ou_error_set(err, ENOMEM, "end an upload");
+    return r < 0 ? r : 1;
+}
+
 int spool_upload_ahead(struct spool_file *f, struct xfer_plan *plan, struct ou_error *err)
 {
-    struct xfer_upload_spec spec = {.plan = plan};
+    const struct xfer_resume doubt = {.publishing = f->s.upload.publishing};
+    struct xfer_upload_spec spec = {.plan = plan, .resume = doubt.publishing ? &doubt : NULL};
     struct spool_upload *up;
     int r;
 
     ou_mutex_assert_held(&f->io);
     if (!spool_timer_has_room(f->spool))
         return ou_error_set(err, EBUSY, "upload %s", f->s.key);
-    up = new_upload(f, f->s.key, err);
+    up = new_upload(f, f->s.key, false, err);
     if (!up)
         return -ENOMEM;
     up->kind = plan->kind;
@@ -328,7 +344,6 @@ static int go_on(struct spool_file *f, struct ou_error *err)
 void spool_upload_due(struct spool_file *f)
 {
     struct ou_error err = OU_ERROR_INIT;
-    ou_autofree char *key = NULL;
     bool drop = false;
     bool left_behind;
     int r = spool_replaced_settle(f, &err);
@@ -345,8 +360,7 @@ void spool_upload_due(struct spool_file *f)
     if (f->up) {
         r = go_on(f, &err);
     } else if (left_behind) { /* what an earlier upload left is ended first */
-        key = strdup(f->s.upload.key);
-        r = key ? start(f, key, &err) : -ENOMEM;
+        r = spool_upload_end_left(f, &err);
     } else if (!may_start(f)) {
         drop = spool_file_settle_down(f);
         r = 0;
@@ -354,7 +368,7 @@ void spool_upload_due(struct spool_file *f)
         later(f, BUSY_MS);
         r = 0;
     } else {
-        r = start(f, f->s.key, &err);
+        r = start(f, f->s.key, false, &err);
         if (r == 0)
             ou_log_info(OU_LOG_SPOOL, "upload starts key=%s version=%llu", f->s.key,
                         (unsigned long long)f->s.version);

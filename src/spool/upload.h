@@ -16,7 +16,7 @@ struct spool_upload {
     /* constant */
     struct spool_file *file; /* a reference */
     char *key;
-    bool abort_only; /* the key is not the file's any more: only to end what is on the server */
+    bool abort_only; /* only to end what is on the server; its key may be one the file has lost */
 
     struct spool_upload *next, **prev; /* spool->lock */
 
@@ -48,10 +48,10 @@ struct spool_upload {
     bool has_headers;
 };
 
-/** spool_upload_is_ending() - the file's .io or .lock held: it was told to stop, and asks for nothing more. */
+/** spool_upload_is_ending() - the file's .io or .lock held: there is one, it was told to stop and asks for nothing more. */
 static inline bool spool_upload_is_ending(const struct spool_upload *up)
 {
-    return up->canceled || up->restart;
+    return up && (up->canceled || up->restart);
 }
 
 /* upload_ops.c */
@@ -80,6 +80,12 @@ int spool_upload_replan(struct spool_upload *up, struct ou_error *err);
 /* upload.c */
 /** spool_upload_ahead() - .io held: an upload of live bytes begins; @plan is taken on success. */
 int spool_upload_ahead(struct spool_file *file, struct xfer_plan *plan, struct ou_error *err);
+/**
+ * spool_upload_end_left() - .io held: what an earlier upload may have left on the server is ended
+ *
+ * Return: 1 it has begun, 0 nothing is left but the doubt whether it was published.
+ */
+int spool_upload_end_left(struct spool_file *file, struct ou_error *err);
 /** spool_upload_claim() - .io held: may it publish under its key now? false: gate_ms says when to ask again. */
 bool spool_upload_claim(struct spool_upload *up);
 void spool_upload_free(struct spool_upload *up);

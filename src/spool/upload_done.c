@@ -106,12 +106,16 @@ static void canceled(struct spool_upload *up, bool maybe_published)
     struct spool_file *f = up->file;
     struct ou_error err = OU_ERROR_INIT;
     bool left_behind = f->unlinked || f->abandoned || is_left_behind(up);
+    bool in_doubt = !left_behind && maybe_published;
 
-    if (!left_behind && maybe_published)
-        return; /* what is remembered tells the next upload whether the object is already ours */
-    if (maybe_published && !is_replaced(up))
+    /* What is remembered tells the next upload whether the object is already ours. */
+    if (in_doubt && !up->abort_only && !f->early.on)
+        return;
+    if (left_behind && maybe_published && !is_replaced(up))
         delete_old(f->spool, up->key);
-    if (spool_file_word(f, "canceled", false, &err) < 0)
+    /* The doubt stays, without the upload id. */
+    in_doubt = in_doubt && f->s.upload.publishing;
+    if (spool_file_word(f, in_doubt ? "forget" : "canceled", false, &err) < 0)
         ou_log_warn(OU_LOG_SPOOL, &err, "journal key=%s", up->key);
 }
 
@@ -201,6 +205,7 @@ void spool_upload_done(void *ctx, const struct xfer_result *result, const struct
     ou_mutex_unlock(&f->io);
     spool_upload_unlist(up);
     tell_all(spool);
+    spool_space_look_again(spool);
     spool_upload_free(up);
     if (drop)
         spool_file_unref(f);
