@@ -4,6 +4,9 @@
  * A file that is published while it stays open (fsync, a close of another handle, open_flush)
  * keeps its bytes, so that reading them costs no request. When there is no room they go first:
  * the record `clean`, then the maps, which show the base there, then the holes.
+ *
+ * Where the file was cut off or written since, only the stable version still has them. Those go
+ * also while an upload of live bytes is under way; what that one may read does not.
  */
 #include "spool/early.h"
 
@@ -14,16 +17,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What of the file may equal its base; 0: nothing. Reads under .io or .lock. */
+/* Nothing that was begun with the base or the stable version needs them as they are. */
+static bool is_settled(const struct spool_file *f)
+{
+    if (f->early.on)
+        return !f->s.upload.publishing && !f->s.upload.moved.count &&
+               !extent_map_has(&f->s.map, EXTENT_SENT, 0, UINT64_MAX);
+    return !f->up && !f->s.upload.key && !spool_is_released(f);
+}
+
+/* What of the stable version may equal its base; 0: nothing. Reads under .io or .lock. */
 static uint64_t clean_end(const struct spool_file *f)
 {
-    uint64_t end = f->s.size < f->low ? f->s.size : f->low;
-
     if (!f->s.base.present || strcmp(f->s.base.key, f->s.key) != 0 || f->live_base.present ||
-        f->up || f->s.upload.key || f->unlinked || f->poisoned || !f->has_sidecar ||
-        spool_is_released(f))
+        f->unlinked || f->poisoned || !f->has_sidecar || !is_settled(f))
         return 0;
-    return end < f->s.base.size ? end : f->s.base.size;
+    return f->s.size < f->s.base.size ? f->s.size : f->s.base.size;
 }
 
 static bool may_have_clean(struct spool_file *f)
@@ -39,28 +48,35 @@ static uint64_t next_in(const struct extent_map *set, uint64_t at, uint64_t end)
     return extent_map_next(set, at, &e) && e.offset < end ? e.offset : end;
 }
 
-/* The end of the run that begins at @at, and whether it is clean. */
-static uint64_t run_of(const struct spool_file *f, uint64_t at, uint64_t end, bool *clean)
+/* Whether @set has @at; *@stop is cut to where that changes. */
+static bool is_in(const struct extent_map *set, uint64_t at, uint64_t *stop)
 {
-    const struct extent_map *changes[2] = {&f->s.changed, &f->dirty};
+    struct extent e = extent_map_at(set, at);
+
+    if (e.slot == EXTENT_NONE)
+        *stop = next_in(set, at, *stop);
+    else if (e.size < *stop - at)
+        *stop = at + e.size;
+    return e.slot != EXTENT_NONE;
+}
+
+/* The end of the run that begins at @at, whether it is clean, and whether it is live. */
+static uint64_t run_of(const struct spool_file *f, uint64_t at, uint64_t end, bool *clean,
+                       bool *live)
+{
     struct extent stable = extent_map_at(&f->s.map, at);
     uint64_t stop = stable.size < end - at ? at + stable.size : end;
+    bool changed = is_in(&f->s.changed, at, &stop);
 
-    *clean = stable.slot == EXTENT_A || stable.slot == EXTENT_B;
-    for (int i = 0; i < 2; i++) {
-        struct extent e = extent_map_at(changes[i], at);
-
-        if (e.slot != EXTENT_NONE) {
-            *clean = false;
-            stop = e.size < stop - at ? at + e.size : stop;
-        } else {
-            stop = next_in(changes[i], at, stop);
-        }
-    }
+    *live = !is_in(&f->dirty, at, &stop) && at < f->low;
+    if (at < f->low && stop > f->low)
+        stop = f->low;
+    *clean =
+        (stable.slot == EXTENT_A || stable.slot == EXTENT_B) && !changed && !(*live && f->early.on);
     return stop;
 }
 
-/* Both maps show the base in the clean ranges, which @lines tell. */
+/* The maps show the base in the clean ranges, which @lines tell. */
 static int switch_maps_locked(struct spool_file *f, const struct ou_buf *lines,
                               struct spool_base_reader *old[2], struct ou_error *err)
 {
@@ -68,14 +84,14 @@ static int switch_maps_locked(struct spool_file *f, const struct ou_buf *lines,
     int r = 0;
 
     for (uint64_t at = 0; r == 0 && at < end;) {
-        bool clean;
-        uint64_t stop = run_of(f, at, end, &clean);
+        bool clean, live;
+        uint64_t stop = run_of(f, at, end, &clean, &live);
 
-        if (clean)
+        if (clean && live)
             r = extent_map_set(&f->live, at, stop - at, EXTENT_SENT, err);
         at = stop;
     }
-    if (r == 0)
+    if (r == 0 && !f->early.on)
         r = spool_sent_to_base(&f->live, &f->base_limit, err);
     if (r == 0)
         r = spool_file_apply_locked(f, lines, err);
@@ -92,8 +108,8 @@ static int let_go(struct spool_file *f, struct ou_error *err)
 
     ou_mutex_assert_held(&f->io);
     for (uint64_t at = 0; at < end;) {
-        bool clean;
-        uint64_t stop = run_of(f, at, end, &clean);
+        bool clean, live;
+        uint64_t stop = run_of(f, at, end, &clean, &live);
 
         if (clean) {
             spool_record_clean(&lines, at, stop - at);

@@ -303,7 +303,11 @@ bool spool_file_pending_locked(const struct spool_file *f)
 
 bool spool_file_awaits_writers_locked(const struct spool_file *f)
 {
-    return f->writers && f->publishable != f->s.version && !(f->up && f->up->is_frozen);
+    if (!f->writers || f->publishable == f->s.version)
+        return false;
+    if (f->up)
+        return !f->up->is_frozen;
+    return !extent_map_has(&f->s.map, EXTENT_SENT, 0, UINT64_MAX); /* frozen from the start */
 }
 
 bool spool_file_unstable_locked(const struct spool_file *f)

@@ -16,6 +16,7 @@ static struct {
     _Atomic enum bucket_op op;
     enum bucket_moment moment;
     atomic_bool reached;
+    atomic_uint completed;
 } held;
 
 static void hold(enum bucket_op op, enum bucket_moment moment)
@@ -28,6 +29,8 @@ static void hold(enum bucket_op op, enum bucket_moment moment)
 static void on_request(enum bucket_op op, unsigned number, enum bucket_moment moment)
 {
     (void)number;
+    if (op == OP_COMPLETE && moment == MOMENT_APPLIED)
+        held.completed++;
     if (op != held.op || moment != held.moment)
         return;
     held.reached = true;
@@ -55,6 +58,7 @@ static struct spool_config begin(const char *dir)
     world_reset();
     bucket.hook = on_request;
     held.op = OP_ANY;
+    held.completed = 0;
     unit_random_bytes(&rng, old, sizeof(old));
     unit_random_bytes(&rng, large, sizeof(large));
     config.early = true;
@@ -206,6 +210,40 @@ static void what_was_fsynced_was_on_its_way(void **state)
     assert_passed(spool, f, LARGE);
 }
 
+/* Nobody else has these bytes: it is published before the version that is being written. */
+static void a_closed_version_is_in_its_parts_only(void **state)
+{
+    struct spool_config config = begin(*state);
+    struct spool *spool = open_spool(&config);
+    struct spool_file *f = world_create(spool, "k");
+
+    hold(OP_COMPLETE, MOMENT_BEGIN);
+    write_in_order(f, 0, LARGE);
+    world_close(f);
+    spool = die_and_return(spool, &config);
+    f = open_again(spool);
+    cut_to_nothing(f);
+    write_in_order(f, 0, LARGE);
+    assert_int_equal(held.completed, 1);
+    assert_passed(spool, f, LARGE);
+    assert_int_equal(held.completed, 2);
+}
+
+/* What it held of the object is of no use to anybody once it was cut off. */
+static void a_published_version_makes_room(void **state)
+{
+    struct spool_config config = begin(*state);
+    struct spool *spool = open_spool(&config);
+    struct spool_file *f = world_create(spool, "k");
+    const uint64_t size = 1160 * KIB;
+
+    write_in_order(f, 0, size);
+    assert_int_equal(spool_file_upload(f, ou_now_ms() + 60000, NULL, &(struct ou_error){0}), 0);
+    cut_to_nothing(f);
+    write_in_order(f, 0, size);
+    assert_passed(spool, f, size);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +254,8 @@ int main(void)
         unit_test_in_dir(it_may_be_published_and_was),
         unit_test_in_dir(it_may_be_published_and_is_appended_to),
         unit_test_in_dir(what_was_fsynced_was_on_its_way),
+        unit_test_in_dir(a_closed_version_is_in_its_parts_only),
+        unit_test_in_dir(a_published_version_makes_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
