@@ -79,8 +79,10 @@ static int dir_step_locked(struct fs *fs, struct fs_inode *dir, const struct fs_
     } else if (marker == FS_FILE && fs_attrs_match(&fs->tree.attrs, key, found.version)) {
         record = fs_attrs_get(&fs->tree.attrs, key);
         fs_apply_record_locked(fs, dir, record, found.until_ms, found.segment->begun_ms);
-    } else {
-        step->need = marker == FS_UNKNOWN && record ? FS_NEED_LIST_OF_DIR : FS_NEED_MARKER;
+    } else if (marker == FS_UNKNOWN && (record || step->removes)) {
+        step->need = FS_NEED_LIST_OF_DIR;
+    } else if (!step->removes || call->uid != 0) { /* root may remove whatever they are */
+        step->need = FS_NEED_MARKER;
     }
     free(key);
     return 0;
@@ -118,7 +120,7 @@ static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *
     struct fs_record *record = fs_attrs_match(&fs->tree.attrs, *key, version);
     struct fs_record listed = {.seen = *version, .object = *version};
 
-    if (attr || version->size <= FS_LINK_MAX || version->link)
+    if (!step->removes && (attr || version->size <= FS_LINK_MAX || version->link))
         fs_prefetch_note_locked(fs, parent, name, attr);
     step->until_ms = found->until_ms;
     if (child && !child->dir && child->has_remote && child->attr_known &&
@@ -145,6 +147,17 @@ static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *
             return ou_error_set(err, ENOMEM, "inode of %s", name);
         fs_apply_listed_locked(fs, child, version, found->until_ms, checked_ms);
         step->inode = child;
+        return 0;
+    }
+    if (!record && step->removes) {
+        if (!child || child->dir)
+            child = child_of_type_locked(fs, parent, name, S_IFREG);
+        if (!child)
+            return ou_error_set(err, ENOMEM, "inode of %s", name);
+        if (!child->attr_known)
+            fs_apply_listed_locked(fs, child, version, 0, checked_ms);
+        step->inode = child;
+        step->until_ms = 0; /* for the one who asks, and nobody else */
         return 0;
     }
     if (!record) {
@@ -208,6 +221,16 @@ static void unknown_step_locked(struct fs *fs, struct fs_inode *parent, const ch
 
 /* -- one look at everything known -- */
 
+static enum fs_known find(const struct fs_listing *l, const char *name, bool removes,
+                          uint64_t since_ms, struct fs_found *found)
+{
+    uint64_t now_ms = ou_now_ms();
+    enum fs_known known = removes ? fs_listing_find(l, name, now_ms, 0, found) : FS_UNKNOWN;
+
+    return known == FS_FILE || known == FS_DIR ? known
+                                               : fs_listing_find(l, name, now_ms, since_ms, found);
+}
+
 int fs_look_locked(struct fs *fs, struct fs_inode *parent, const char *name, bool attr,
                    const struct fs_call *call, struct fs_step *step, struct ou_error *err)
 {
@@ -219,13 +242,14 @@ int fs_look_locked(struct fs *fs, struct fs_inode *parent, const char *name, boo
     enum fs_known known;
     int r;
 
-    *step = (struct fs_step){.need = FS_ANSWERED};
+    *step = (struct fs_step){.need = FS_ANSWERED,
+                             .removes = !attr && fs_removes_in_locked(fs, call, parent)};
     if (child && child->pins)
         return pinned_step_locked(fs, child, call, step, err);
     r = fs_child_key(&fs->tree, parent, name, false, &key, err);
     if (r < 0)
         return r;
-    known = fs_listing_find(l, name, now_ms, call->begun_ms, &found);
+    known = find(l, name, step->removes, call->begun_ms, &found);
     step->until_ms = found.until_ms;
     switch (known) {
     case FS_ABSENT:

@@ -25,6 +25,7 @@ struct fs_step {
     /* FS_ANSWERED: what was found, or NULL; FS_NEED_MARKER, FS_NEED_LIST_OF_DIR: of which */
     struct fs_inode *inode;
     bool optional; /* without it, defaults will do */
+    bool removes;  /* who asks removes whatever there is (fs/remover.h) */
     uint64_t until_ms;
     /* FS_NEED_HEAD: of the object; FS_NEED_PAGE: after which name, NULL: just before this one */
     char *key;              /* malloc'ed */

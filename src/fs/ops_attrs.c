@@ -14,6 +14,12 @@ static struct fs_handle *handle_of(const struct fuse_file_info *fi)
 
 /* -- getattr, setattr -- */
 
+static bool told_enough(struct fs *fs, const struct fs_inode *inode, const struct fs_call *call)
+{
+    ou_lock_scope(&fs->lock);
+    return fs_removes_locked(fs, call, inode);
+}
+
 static int run_getattr(struct fs *fs, struct fs_op *op, const struct fs_call *call,
                        struct ou_error *err)
 {
@@ -22,7 +28,7 @@ static int run_getattr(struct fs *fs, struct fs_op *op, const struct fs_call *ca
 
     if (r < 0)
         return r;
-    r = fs_refresh(fs, inode, call, err);
+    r = told_enough(fs, inode, call) ? 0 : fs_refresh(fs, inode, call, err);
     if ((r == -ENOENT || r == -ESTALE) && op->flags) /* it is open: what was known last */
         r = 0;
     if (r != 0) {

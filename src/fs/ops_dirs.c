@@ -17,6 +17,8 @@ static struct fs_stream *stream_of(const struct fuse_file_info *fi)
 
 static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    const struct fs_call call = {.pid = ctx->pid, .uid = ctx->uid};
     struct fs *fs = fs_of(req);
     struct fs_stream *stream;
     struct ou_error err;
@@ -26,6 +28,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
         (void)fuse_reply_err(req, -r);
         return;
     }
+    fs_remover_opened(fs, stream, &call);
     fi->fh = (uint64_t)(uintptr_t)stream;
     if (fuse_reply_open(req, fi) != 0)
         fs_stream_close(fs, stream);

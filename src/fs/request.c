@@ -279,6 +279,7 @@ static struct pending *pending_new(struct fs *fs, fuse_req_t req, const struct f
         .cancel = ou_cancel_new(),
         .deadline_ms = op->lane == FS_LANE_REQUESTS ? now_ms + fs->config.request_timeout_ms : 0,
         .begun_ms = now_ms,
+        .pid = ctx->pid,
         .uid = ctx->uid,
         .gid = ctx->gid,
         .umask = ctx->umask,
@@ -317,6 +318,7 @@ void fs_serve(fuse_req_t req, const struct fs_op *arguments)
     struct fs_call call = {
         .cancel = fs->nowait,
         .begun_ms = ou_now_ms(),
+        .pid = ctx->pid,
         .uid = ctx->uid,
         .gid = ctx->gid,
         .umask = ctx->umask,

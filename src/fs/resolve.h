@@ -13,6 +13,7 @@
  *      one HEAD, for a file that cannot be a symlink (FS_LINK_MAX) only when somebody wants
  *      them: unlink does not. A directory that the cache knows is listed instead: that tells its
  *      marker's version, and the names are wanted next.
+ * Who removes a whole tree needs neither fresh listings nor attributes (fs/remover.h).
  *
  * Functions without _locked take the lock themselves.
  */

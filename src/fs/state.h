@@ -20,6 +20,7 @@
 #include "fs/fs.h"
 #include "fs/gone.h"
 #include "fs/pool.h"
+#include "fs/remover.h"
 #include "fs/tree.h"
 
 #include <stdatomic.h>
@@ -32,6 +33,7 @@ struct fs_call {
     struct ou_cancel *cancel; /* NULL: cannot be interrupted; fs->nowait unless may_wait */
     uint64_t deadline_ms;     /* ou_now_ms() scale */
     uint64_t begun_ms;        /* what is learnt from requests begun since is trusted */
+    pid_t pid;                /* 0: not known, or nobody's */
     uid_t uid;
     gid_t gid;
     mode_t umask;
@@ -59,6 +61,7 @@ struct fs {
     unsigned open_files, open_dirs;
     struct fs_handle *handles; /* all that are open */
     struct fs_stream *streams;
+    struct fs_removers removers;
 
     struct ou_cancel *nowait;   /* always triggered: for calls that may not wait */
     struct fs_pool *requests;   /* calls that wait for a request or two */

@@ -88,6 +88,7 @@ void fs_stream_close(struct fs *fs, struct fs_stream *s)
     {
         ou_lock_scope(&fs->lock);
         s->closed = true;
+        fs_remover_closed_locked(fs, s);
         *s->prev = s->next;
         if (s->next)
             s->next->prev = s->prev;
