@@ -179,7 +179,8 @@ def test_wrong_keys_and_places(put, server, bucket, folder, make_file):
     del put.env["OSS_ACCESS_KEY_ID"]
     assert "NoSuchBucket" in put.refused("-p", "100K", path, "oss://nobucket/key")
     put.env["OSS_ENDPOINT"] = "http://127.0.0.1:1"
-    line = put.refused("-o", "request_timeout=1s", "-p", "100K", path, "oss://bucket/key")
+    line = put.refused("-o", "request_timeout=1s,log=error", "-p", "100K", path,
+                       "oss://bucket/key")  # fmt: skip
     assert "127.0.0.1:1" in line
     put.env["OSS_ENDPOINT"] = server.endpoint
     assert_nothing_left(bucket, folder)
