@@ -6,7 +6,8 @@
  *            while the file's own sidecar still says `key`)
  *   done     items [{key K, seq}...]: confirmed, refused, or superseded by an upload
  *
- * An entry is QUEUED until a batch takes it, SENDING until its answer. An upload of the same key
+ * An entry is QUEUED until a batch takes it, SENDING until its answer. A batch goes when it is full,
+ * or when the settle time of its first entry is over; while one is being sent the next one fills. An upload of the same key
  * drops a queued entry and waits for one that is being sent. An entry stays queued while another
  * staged file still reads the object (a copy inside the bucket that was not made yet).
  */
@@ -50,11 +51,25 @@ struct spool_delete_entry *spool_delete_insert_locked(struct spool_deletes *d, c
         return NULL;
     }
     spool_table_insert(&d->locked.entries, &e->node, e->key);
+    d->locked.ready++;
     return e;
+}
+
+static bool is_ready(const struct spool_delete_entry *e)
+{
+    return !e->sending && !e->not_before_ms;
+}
+
+void spool_delete_sending_locked(struct spool_deletes *d, struct spool_delete_entry *e)
+{
+    d->locked.ready -= is_ready(e);
+    e->not_before_ms = 0;
+    e->sending = true;
 }
 
 static void remove_locked(struct spool_deletes *d, struct spool_delete_entry *e)
 {
+    d->locked.ready -= is_ready(e);
     spool_table_remove(&d->locked.entries, &e->node);
     free(e->key);
     free(e);
@@ -236,9 +251,10 @@ int spool_deletes_add_at(struct spool *spool, const char *key, const char *moved
         return ou_error_prefix(err, "delete %s", key);
     }
     set_room_aside_locked(d);
-    if (!d->locked.due_ms || d->locked.entries.count >= OSS_LIST_MAX)
-        d->locked.due_ms =
-            ou_now_ms() + (d->locked.entries.count >= OSS_LIST_MAX ? 0 : spool->config.settle_ms);
+    if (d->locked.due_ms && d->locked.ready < SPOOL_DELETE_BATCH)
+        return 0;
+    if (!d->locked.due_ms)
+        d->locked.due_ms = ou_now_ms() + spool->config.settle_ms;
     (void)pthread_cond_signal(&d->wake);
     return 0;
 }

@@ -13,15 +13,14 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define BATCH_MAX ((size_t)OSS_LIST_MAX)
-#define HELD_MS   UINT64_C(100) /* until a key that is in use is looked at again */
+#define HELD_MS UINT64_C(100) /* until a key that is in use is looked at again */
 
 struct batch {
-    struct spool_delete_entry *entries[BATCH_MAX];
-    const char *keys[BATCH_MAX];
-    bool deleted[BATCH_MAX];
+    struct spool_delete_entry *entries[SPOOL_DELETE_BATCH];
+    const char *keys[SPOOL_DELETE_BATCH];
+    bool deleted[SPOOL_DELETE_BATCH];
     size_t count;
-    struct spool_delete_entry *left[BATCH_MAX]; /* not deleted: to be told why */
+    struct spool_delete_entry *left[SPOOL_DELETE_BATCH]; /* not deleted: to be told why */
 };
 
 /* Waits for a batch to be due and takes it. Return: false when the spool is being closed. */
@@ -32,16 +31,17 @@ static bool take_batch(struct spool_deletes *d, struct batch *b)
     while (!d->locked.stopping && !b->count) {
         struct spool_node *at = NULL;
         uint64_t now = ou_now_ms(), next = 0;
+        bool due = d->locked.due_ms && d->locked.due_ms <= now;
 
-        if (!d->locked.due_ms) {
-            ou_cond_wait(&d->wake, &d->lock);
+        if (!due && d->locked.ready < SPOOL_DELETE_BATCH) {
+            if (d->locked.due_ms)
+                (void)ou_cond_wait_until(&d->wake, &d->lock, d->locked.due_ms);
+            else
+                ou_cond_wait(&d->wake, &d->lock);
             continue;
         }
-        if (d->locked.due_ms > now) {
-            (void)ou_cond_wait_until(&d->wake, &d->lock, d->locked.due_ms);
-            continue;
-        }
-        while (b->count < BATCH_MAX && (at = spool_table_next(&d->locked.entries, at)) != NULL) {
+        while (b->count < SPOOL_DELETE_BATCH &&
+               (at = spool_table_next(&d->locked.entries, at)) != NULL) {
             struct spool_delete_entry *e = spool_delete_entry_of(at);
 
             if (e->sending)
@@ -50,12 +50,16 @@ static bool take_batch(struct spool_deletes *d, struct batch *b)
                 next = !next || e->not_before_ms < next ? e->not_before_ms : next;
                 continue;
             }
-            e->sending = true;
+            spool_delete_sending_locked(d, e);
             b->entries[b->count] = e;
             b->deleted[b->count] = false;
             b->keys[b->count++] = e->key;
         }
-        d->locked.due_ms = b->count == BATCH_MAX ? now : next;
+        if (b->count < SPOOL_DELETE_BATCH)
+            d->locked.due_ms = next;
+        else if (d->locked.entries.count == b->count)
+            d->locked.due_ms = 0;
+        /* else: what is left goes in its time */
     }
     return !d->locked.stopping;
 }
@@ -267,7 +271,7 @@ static int delete_now(struct spool *spool, const char *key, struct ou_cancel *ca
         e = spool_delete_insert_locked(d, key, err);
     if (e && !busy) {
         e->seq = spool_next_seq(spool);
-        e->sending = true;
+        spool_delete_sending_locked(d, e);
     }
     ou_mutex_unlock(&d->lock);
     if (!e)

@@ -87,9 +87,10 @@ struct spool_deletes {
     bool running; /* the thread exists; owner only */
     struct {
         struct spool_table entries;
+        size_t ready; /* of them: what a batch may take */
         struct ou_journal journal;
         uint64_t set_aside; /* the journal may grow so far on a full disk */
-        uint64_t due_ms;    /* of the next batch; 0: none */
+        uint64_t due_ms;    /* of what is ready, if it is no full batch by then; 0: none is */
         unsigned attempts;
         size_t dead_lines; /* in the journal */
         bool stopping;

@@ -278,6 +278,29 @@ def test_find_deletes_many_small_files(make_mount, server, bucket):
     assert bucket.keys() == []
 
 
+@pytest.mark.limit(300)
+def test_a_batch_of_deletes_fills_while_another_is_sent(make_mount, server, bucket):
+    count, batch = 2000, 1000
+    fill(bucket, count, SYMLINK_MAX + 1)
+    mount = make_mount(settle="1h", **TRUST).start()
+    names = sorted(os.listdir(mount.path / "dir"))
+
+    def unlink(begin, end):
+        for name in names[begin:end]:
+            os.unlink(mount.path / "dir" / name)
+
+    server.fault("DeleteMultipleObjects", {"type": "stall", "until": "cleared"})
+    unlink(0, batch)
+    wait_until("the first is sent", lambda: server.fault_state()[0]["acted"] == 1)
+    unlink(batch, batch + batch // 2)
+    server.clear_faults()
+    wait_until("it is over", lambda: len(bucket.keys("dir/0")) == count - batch)
+    unlink(batch + batch // 2, count)
+    mount.sync()
+    assert len(server.requests("DeleteMultipleObjects")) == count // batch
+    assert bucket.keys() == ["dir/"]
+
+
 def test_rm_of_small_files_that_are_known(make_mount, server, bucket):
     mount = make_mount(settle="1h", **TRUST).start()
     (mount.path / "dir").mkdir()
