@@ -65,6 +65,8 @@ enum cli_kind {
       "parts well behind a sequential writer go out before close")                                 \
     X(READ_MEMORY, "read_memory", CLI_SIZE, 8 << 20, UINT64_C(1) << 40, "128M", NULL,              \
       "read-ahead of all handles together")                                                        \
+    X(INODES, "inodes", CLI_COUNT, 100, UINT32_MAX, "100000", NULL,                                \
+      "files and directories that the kernel may have us remember; about 1 KB each")               \
     X(CACHE_SIZE, "cache_size", CLI_SIZE, 0, UINT64_MAX, "0", NULL,                                \
       "most that the disk cache of what was read may take; 0: there is none")                      \
     X(CONFLICT, "conflict", CLI_CHOICE, 0, 0, "overwrite", "overwrite keep-both fail",             \

@@ -1,5 +1,6 @@
 /* Making and freeing the filesystem's state; status. */
 #include "fs/attrs_file.h"
+#include "fs/giveback.h"
 #include "fs/hide.h"
 #include "fs/local_root.h"
 #include "fs/rename.h"
@@ -62,6 +63,8 @@ int fs_new(const struct fs_config *config, struct fs **out, struct ou_error *err
     fs->started = ou_wall();
     if (!fs->config.request_threads)
         fs->config.request_threads = REQUEST_THREADS_DEFAULT;
+    if (!fs->config.inodes_max)
+        fs->config.inodes_max = FS_INODES_MAX;
     if (!fs->config.request_timeout_ms)
         fs->config.request_timeout_ms = REQUEST_TIMEOUT_MS;
     fs->prefix = strdup(config->prefix ? config->prefix : "");
@@ -143,8 +146,9 @@ void fs_status(struct fs *fs, struct ou_buf *json)
     ou_lock_scope(&fs->lock);
     for (const struct fs_segment *s = fs->tree.listings.oldest; s; s = s->newer)
         hidden += s->hidden;
-    ou_buf_addf(json, "\"inodes\":%zu,\"open_files\":%u,\"open_directories\":%u",
-                fs->tree.by_id.count, fs->open_files, fs->open_dirs);
+    ou_buf_addf(json, "\"inodes\":%zu,\"inodes_limit\":%zu", fs->tree.by_id.count,
+                fs->config.inodes_max);
+    ou_buf_addf(json, ",\"open_files\":%u,\"open_directories\":%u", fs->open_files, fs->open_dirs);
     ou_buf_addf(json, ",\"listed_names\":%zu,\"hidden_keys\":%" PRIu64, fs->tree.listings.names,
                 hidden);
     ou_buf_addf(json, ",\"cached_attributes\":%zu", fs->tree.attrs.table.count);

@@ -52,6 +52,7 @@ struct fs_config {
     bool read_only, allow_other, default_permissions;
     bool attrs_from_list; /* attrs=list: never HEAD for attributes */
     enum fs_completion close, fsync;
+    size_t inodes_max;           /* what the kernel may make us keep; 0: FS_INODES_MAX */
     unsigned request_threads;    /* calls that may wait for the network, at once; 0: 64 */
     uint64_t request_timeout_ms; /* 0: 60 s */
     const char *fsname;          /* first field of /proc/mounts */

@@ -2,6 +2,7 @@
 #include "fs/handle.h"
 
 #include "base/log.h"
+#include "fs/giveback.h"
 #include "fs/reader.h"
 #include "fs/remove.h"
 #include "fs/resolve.h"
@@ -31,6 +32,7 @@ struct fs_handle *fs_handle_new(struct fs *fs, struct fs_inode *inode, struct sp
         spool_file_open(file, h->writer);
     ou_lock_scope(&fs->lock);
     inode->handles++;
+    fs_lru_open(&fs->tree.lru, inode);
     fs->open_files++;
     h->next = fs->handles;
     h->prev = &fs->handles;
@@ -139,6 +141,7 @@ int fs_release(struct fs *fs, struct fs_handle *h, struct ou_error *err)
         h->reader = NULL;
         inode->handles--;
         forget_locked(fs, h);
+        fs_giveback_note_locked(fs);
         if (!inode->handles)
             drop = fs_unstage_nameless_locked(fs, inode);
     }

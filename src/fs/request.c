@@ -2,6 +2,7 @@
 #include "fs/request.h"
 
 #include "base/log.h"
+#include "fs/giveback.h"
 #include "fs/resolve.h"
 #include "fs/session.h"
 #include "fs/stat.h"
@@ -87,6 +88,15 @@ void fs_running_cancel(struct fs_running *running)
     }
 }
 
+bool fs_running_waits(struct fs_running *running, uint64_t id, uint64_t since_ms)
+{
+    ou_lock_scope(&running->lock);
+    for (const struct pending *p = running->locked.first; p; p = p->next)
+        if ((p->op.id == id || p->op.new_id == id) && p->call.begun_ms <= since_ms)
+            return true;
+    return false;
+}
+
 /* -- replies -- */
 
 double fs_timeout(uint64_t until_ms)
@@ -113,7 +123,8 @@ void fs_entry_locked(struct fs *fs, struct fs_inode *inode, uint64_t until_ms,
     fs_stat_locked(fs, inode, &entry->attr);
     if (!inode->staged && !inode->attr_known)
         entry->attr_timeout = 0; /* whoever wants them asks */
-    inode->lookups++;
+    if (fs_inode_look_up(&fs->tree, inode))
+        fs_giveback_note_locked(fs);
 }
 
 static void entry_of(struct fs *fs, struct fs_op *op, struct fuse_entry_param *entry)

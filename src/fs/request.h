@@ -87,8 +87,10 @@ double fs_timeout(uint64_t until_ms);
 struct fs_running;
 int fs_running_new(struct fs_running **running, struct ou_error *err);
 void fs_running_free(struct fs_running *running);
-/** fs_running_cancel() - all of them; no new ones may come. */
+/** fs_running_cancel() - all that there are now. */
 void fs_running_cancel(struct fs_running *running);
+/** fs_running_waits() - one that has to do with the inode @id, and waits since @since_ms or before. */
+bool fs_running_waits(struct fs_running *running, uint64_t id, uint64_t since_ms);
 
 void fs_ops_names(struct fuse_lowlevel_ops *ops); /* ops_names.c */
 void fs_ops_files(struct fuse_lowlevel_ops *ops); /* ops_files.c */

@@ -9,6 +9,7 @@
 #include "fs/session.h"
 
 #include "base/log.h"
+#include "fs/giveback.h"
 #include "fs/handle.h"
 #include "fs/mountpoint.h"
 #include "fs/rename.h"
@@ -31,16 +32,6 @@
 #define THREADS_DEFAULT 4u
 #define WAKE_SIGNAL     (SIGRTMIN + 5)
 #define WAKE_AGAIN_MS   50
-
-struct fs_session {
-    struct fuse_session *fuse;
-    struct fs_running *running;
-    bool mounted;
-    int stop_fd; /* eventfd; written by fs_stop() */
-    int done_fd; /* eventfd; written when the loop has ended */
-    unsigned threads;
-    int loop_result;
-};
 
 struct fs_running *fs_session_running(struct fs *fs)
 {
@@ -266,8 +257,9 @@ static int start_loop(struct fs *fs, pthread_t *thread, struct ou_error *err)
 }
 
 /* Return: the loop ended because it was told to; else somebody has unmounted. */
-static bool wait_for_end(struct fs_session *s, pthread_t thread)
+static bool wait_for_end(struct fs *fs, pthread_t thread)
 {
+    struct fs_session *s = fs->session;
     struct pollfd fds[2] = {{.fd = s->stop_fd, .events = POLLIN},
                             {.fd = s->done_fd, .events = POLLIN}};
     bool stopping = false;
@@ -277,6 +269,7 @@ static bool wait_for_end(struct fs_session *s, pthread_t thread)
         if (fds[1].revents)
             return stopping;
         if (fds[0].revents || stopping) {
+            fs_giveback_stop(fs); /* it may have to wait for replies to requests not read yet */
             stopping = true;
             fds[0].fd = -1;
             fuse_session_exit(s->fuse);
@@ -302,11 +295,17 @@ int fs_run(struct fs *fs, unsigned threads, struct ou_error *err)
     s->threads = threads ? threads : THREADS_DEFAULT;
     fs->startup.run = finish_renames;
     fs_pool_add(fs->waits, &fs->startup);
-    r = start_loop(fs, &thread, err);
+    r = fs_giveback_start(fs, err);
     if (r < 0)
         return r;
-    stopped = wait_for_end(s, thread);
+    r = start_loop(fs, &thread, err);
+    if (r < 0) {
+        fs_giveback_stop(fs);
+        return r;
+    }
+    stopped = wait_for_end(fs, thread);
     (void)pthread_join(thread, NULL);
+    fs_giveback_stop(fs);
 
     /* No request comes any more; those in the pools are of no use to anybody now. */
     fs_running_cancel(s->running);
@@ -329,51 +328,4 @@ void fs_stop(struct fs *fs)
     if (fs->session)
         (void)!write(fs->session->stop_fd, &one, sizeof(one));
     errno = saved;
-}
-
-/* -- notifications: from a pool, as the kernel may wait for our replies meanwhile -- */
-
-struct notice {
-    struct fs_task task;
-    struct fs *fs;
-    uint64_t id;
-    char name[];
-};
-
-static void send_notice(struct fs_task *task)
-{
-    struct notice *n = fs_container(task, struct notice, task);
-    struct fs_session *s = n->fs->session;
-
-    if (s && s->mounted && !fuse_session_exited(s->fuse)) {
-        if (n->name[0])
-            (void)fuse_lowlevel_notify_inval_entry(s->fuse, n->id, n->name, strlen(n->name));
-        else
-            (void)fuse_lowlevel_notify_inval_inode(s->fuse, n->id, 0, 0);
-    }
-    free(n);
-}
-
-static void notify(struct fs *fs, uint64_t id, const char *name)
-{
-    size_t len = strlen(name);
-    struct notice *n = calloc(1, sizeof(*n) + len + 1);
-
-    if (!n)
-        return;
-    n->task.run = send_notice;
-    n->fs = fs;
-    n->id = id;
-    memcpy(n->name, name, len + 1);
-    fs_pool_add(fs->waits, &n->task);
-}
-
-void fs_notify_entry(struct fs *fs, uint64_t parent_id, const char *name)
-{
-    notify(fs, parent_id, name);
-}
-
-void fs_notify_pages(struct fs *fs, uint64_t id)
-{
-    notify(fs, id, "");
 }

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "fs/fetch.h"
+#include "fs/giveback.h"
 #include "fs/names.h"
 #include "fs/resolve.h"
 #include "fs/stat.h"
@@ -194,6 +195,7 @@ static struct spool_file *unstage_locked(struct fs *fs, struct fs_inode *inode)
     inode->checked_ms = ou_now_ms();
     if (inode->dir)
         inode->dir->marker_known = inode->dir->has_marker = true;
+    fs_giveback_note_locked(fs);
     return fs_inode_stage(&fs->tree, inode, NULL);
 }
 

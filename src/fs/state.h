@@ -63,18 +63,19 @@ struct fs {
     struct fs_stream *streams;
     struct fs_removers removers;
 
-    struct ou_cancel *nowait;   /* always triggered: for calls that may not wait */
-    struct fs_pool *requests;   /* calls that wait for a request or two */
-    struct fs_pool *waits;      /* calls that wait for uploads, room, disks */
-    struct fs_session *session; /* NULL unless mounted; constant while serving */
-    struct fs_task startup;     /* what fs_run() begins with */
+    struct ou_cancel *nowait;     /* always triggered: for calls that may not wait */
+    struct fs_pool *requests;     /* calls that wait for a request or two */
+    struct fs_pool *waits;        /* calls that wait for uploads, room, disks */
+    struct fs_session *session;   /* NULL unless mounted; constant while serving */
+    struct fs_giveback *giveback; /* NULL unless serving */
+    struct fs_task startup;       /* what fs_run() begins with */
     struct fs_attrs_file *attrs_file;
     struct fs_renames *renames;
     struct fs_rename_todo *todo; /* renames that a crash has cut short; startup only */
     struct ou_cancel *ending;    /* triggered by fs_free() */
 };
 
-/* -- told to the kernel (session.c), from a pool; nothing happens unless mounted -- */
+/* -- told to the kernel (notify.c), from a pool; nothing happens unless mounted -- */
 void fs_notify_entry(struct fs *fs, uint64_t parent_id, const char *name);
 void fs_notify_pages(struct fs *fs, uint64_t id);
 

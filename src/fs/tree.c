@@ -308,9 +308,20 @@ void fs_inode_unuse(struct fs_tree *t, struct fs_inode *i)
     settle(t, i);
 }
 
+bool fs_inode_look_up(struct fs_tree *t, struct fs_inode *i)
+{
+    if (i != t->root)
+        fs_lru_use(&t->lru, i);
+    return i->lookups++ == 0;
+}
+
 void fs_inode_forget(struct fs_tree *t, struct fs_inode *i, uint64_t lookups)
 {
     i->lookups -= lookups < i->lookups ? lookups : i->lookups;
+    if (!i->lookups) {
+        fs_lru_remove(&t->lru, i);
+        i->opened = false; /* its pages are gone, too */
+    }
     settle(t, i);
 }
 

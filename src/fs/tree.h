@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "fs/attrs.h"
 #include "fs/listing.h"
+#include "fs/lru.h"
 #include "fs/table.h"
 #include "fs/version.h"
 #include "spool/attr.h"
@@ -60,45 +61,50 @@ struct fs_dir { /* what only directories have */
 
 struct fs_inode {
     uint64_t id, ino;
-    mode_t type; /* S_IFREG, S_IFDIR, S_IFLNK */
-
     struct fs_inode *parent; /* NULL: the root, or unlinked */
     char *name;              /* "" of the root */
     struct fs_link by_id, by_name, by_ino, by_file;
     struct fs_inode *children, *sibling, **sibling_at;
+    struct fs_inode *older, *newer; /* in .lru while there are .lookups; not the root */
 
     uint64_t lookups;
+    mode_t type; /* S_IFREG, S_IFDIR, S_IFLNK */
     unsigned uses;
-    unsigned pins;    /* staged inodes at and below it */
-    unsigned handles; /* open files */
+    unsigned pins;        /* staged inodes at and below it */
+    unsigned handles;     /* open files */
+    unsigned staged_uses; /* calls and handles that want it to stay staged */
+    unsigned own_changes; /* versions this mount has published: readers start anew */
+    unsigned changes;     /* versions somebody else has: the kernel's pages are stale */
+    unsigned pages;       /* .changes at the last open */
+    int kept_fd;          /* see fs/keep.h; -1: none */
+
+    unsigned char lru_list; /* enum fs_lru_list */
+    bool opened;            /* at any time since the kernel knows it */
+    bool has_remote;
+    bool attr_known;
+    bool lost;     /* .remote is out of date, as the spool has copied it to another key */
+    bool moved;    /* by the directory rename that is going on */
+    bool replaced; /* .doomed has been made anew: not to be deleted */
 
     struct spool_file *staged; /* a reference of ours, or NULL */
-    unsigned staged_uses;      /* calls and handles that want it to stay staged */
-    bool has_remote;
-    struct fs_version remote; /* as a HEAD shows it: what is read, staged, copied */
-    struct fs_version seen;   /* as listings show it */
-    bool attr_known;
-    struct spool_attr attr; /* of .remote; of an implied directory: defaults */
-    uint64_t until_ms;      /* existence and attributes are trusted before */
-    uint64_t checked_ms;    /* when the request began that told them */
-    unsigned own_changes;   /* versions this mount has published: readers start anew */
-    unsigned changes;       /* versions somebody else has: the kernel's pages are stale */
-    unsigned pages;         /* .changes at the last open */
-    char *target;           /* of a symlink, once read; of .remote */
-    int kept_fd;            /* see fs/keep.h; -1: none */
-    char *doomed;           /* key to be deleted when the last handle closes; unlinked then */
-    bool replaced;          /* .doomed has been made anew: not to be deleted */
-    bool lost;              /* .remote is out of date, as the spool has copied it to another key */
-    bool moved;             /* by the directory rename that is going on */
-    struct fs_version *moved_to; /* its copy under the new key; NULL: not copied */
+    struct fs_version remote;  /* as a HEAD shows it: what is read, staged, copied */
+    struct fs_version seen;    /* as listings show it */
+    struct spool_attr attr;    /* of .remote; of an implied directory: defaults */
+    char *target;              /* of a symlink, once read; of .remote */
+    uint64_t until_ms;         /* existence and attributes are trusted before */
+    uint64_t checked_ms;       /* when the request began that told them */
+
+    char *doomed; /* key to be deleted when the last handle closes; unlinked then */
     struct fs_inode *next_doomed;
-    struct fs_dir *dir; /* of a directory */
+    struct fs_version *moved_to; /* its copy under the new key; NULL: not copied */
+    struct fs_dir *dir;          /* of a directory */
 };
 
 struct fs_tree {
     const char *prefix; /* set by the owner before use; "" or ends in "/" */
     struct fs_attrs attrs;
     struct fs_listings listings;
+    struct fs_lru lru;
     struct fs_table by_id, by_name, by_ino, by_file;
     struct fs_inode *root;
     uint64_t next_id;
@@ -117,6 +123,8 @@ struct fs_inode *fs_inode_new(struct fs_tree *t, struct fs_inode *parent, const 
                               mode_t type);
 struct fs_inode *fs_inode_use(struct fs_inode *i);
 void fs_inode_unuse(struct fs_tree *t, struct fs_inode *i);
+/** fs_inode_look_up() - the kernel is told of it, and counts that. Return: it did not know it. */
+bool fs_inode_look_up(struct fs_tree *t, struct fs_inode *i);
 void fs_inode_forget(struct fs_tree *t, struct fs_inode *i, uint64_t lookups);
 /** fs_inode_unlink() - it has no name any more. It must be in use or may be gone afterwards. */
 void fs_inode_unlink(struct fs_tree *t, struct fs_inode *i);
