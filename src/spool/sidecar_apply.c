@@ -104,7 +104,7 @@ static int apply_stable(struct spool_sidecar *s, const struct ou_json *line,
 
     if ((r = spool_get_u64(line, "version", UINT64_MAX, &version, err)) < 0 ||
         (r = spool_get_u64(line, "size", SPOOL_SIZE_MAX, &size, err)) < 0 ||
-        (r = spool_get_u64(line, "cut", SPOOL_SIZE_MAX, &cut, err)) < 0 ||
+        (r = spool_get_u64(line, "cut", size, &cut, err)) < 0 ||
         (r = spool_get_u64(line, "base_limit", size, &base_limit, err)) < 0)
         return r;
     if (!ou_json_bool(line, "synced", &synced) || !ou_json_bool(line, "extents", &extents) ||
