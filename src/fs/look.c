@@ -110,6 +110,24 @@ static int pinned_step_locked(struct fs *fs, struct fs_inode *child, const struc
 
 /* -- files -- */
 
+/* Not a directory; what else it is may be told to who removes it, and to nobody else. */
+static int unknown_file_locked(struct fs *fs, struct fs_inode *parent, const char *name,
+                               const struct fs_version *version, struct fs_step *step,
+                               struct ou_error *err)
+{
+    struct fs_inode *child = fs_inode_child(&fs->tree, parent, name);
+
+    if (!child || child->dir) {
+        child = child_of_type_locked(fs, parent, name, S_IFREG);
+        if (!child)
+            return ou_error_set(err, ENOMEM, "inode of %s", name);
+        fs_apply_listed_locked(fs, child, version, 0, 0);
+    }
+    step->inode = child;
+    step->until_ms = 0;
+    return 0;
+}
+
 static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *name, bool attr,
                             char **key, const struct fs_found *found, struct fs_step *step,
                             struct ou_error *err)
@@ -149,17 +167,8 @@ static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *
         step->inode = child;
         return 0;
     }
-    if (!record && step->removes) {
-        if (!child || child->dir)
-            child = child_of_type_locked(fs, parent, name, S_IFREG);
-        if (!child)
-            return ou_error_set(err, ENOMEM, "inode of %s", name);
-        if (!child->attr_known)
-            fs_apply_listed_locked(fs, child, version, 0, checked_ms);
-        step->inode = child;
-        step->until_ms = 0; /* for the one who asks, and nobody else */
-        return 0;
-    }
+    if (!record && step->removes)
+        return unknown_file_locked(fs, parent, name, version, step, err);
     if (!record) {
         step->need = FS_NEED_HEAD;
         step->key = *key;
@@ -221,25 +230,16 @@ static void unknown_step_locked(struct fs *fs, struct fs_inode *parent, const ch
 
 /* -- one look at everything known -- */
 
-static enum fs_known find(const struct fs_listing *l, const char *name, bool removes,
-                          uint64_t since_ms, struct fs_found *found)
-{
-    uint64_t now_ms = ou_now_ms();
-    enum fs_known known = removes ? fs_listing_find(l, name, now_ms, 0, found) : FS_UNKNOWN;
-
-    return known == FS_FILE || known == FS_DIR ? known
-                                               : fs_listing_find(l, name, now_ms, since_ms, found);
-}
-
 int fs_look_locked(struct fs *fs, struct fs_inode *parent, const char *name, bool attr,
                    const struct fs_call *call, struct fs_step *step, struct ou_error *err)
 {
+    static const struct fs_version unlisted = {.modified_s = FS_MODIFIED_UNKNOWN};
     struct fs_listing *l = &parent->dir->listing;
     struct fs_inode *child = fs_inode_child(&fs->tree, parent, name);
     uint64_t now_ms = ou_now_ms();
     ou_autofree char *key = NULL;
     struct fs_found found;
-    enum fs_known known;
+    enum fs_known known = FS_UNKNOWN;
     int r;
 
     *step = (struct fs_step){.need = FS_ANSWERED,
@@ -249,7 +249,13 @@ int fs_look_locked(struct fs *fs, struct fs_inode *parent, const char *name, boo
     r = fs_child_key(&fs->tree, parent, name, false, &key, err);
     if (r < 0)
         return r;
-    known = find(l, name, step->removes, call->begun_ms, &found);
+    if (step->removes) { /* the word of a listing will do that is not trusted any more */
+        known = fs_listing_find(l, name, now_ms, 0, &found);
+        if (known == FS_UNKNOWN && fs_remover_read_file_locked(fs, call, parent, name))
+            return unknown_file_locked(fs, parent, name, &unlisted, step, err);
+    }
+    if (known != FS_FILE && known != FS_DIR)
+        known = fs_listing_find(l, name, now_ms, call->begun_ms, &found);
     step->until_ms = found.until_ms;
     switch (known) {
     case FS_ABSENT:

@@ -135,6 +135,15 @@ void fs_remover_opened(struct fs *fs, const struct fs_stream *stream, const stru
                                                 .root = call->uid == 0};
 }
 
+static void forget_dirs(struct fs_remover *r)
+{
+    for (size_t i = 0; i < r->dir_count; i++)
+        free(r->dirs[i]);
+    free(r->dirs);
+    r->dirs = NULL;
+    r->dir_count = 0;
+}
+
 void fs_remover_closed_locked(struct fs *fs, const struct fs_stream *stream)
 {
     struct fs_removers *r = &fs->removers;
@@ -142,9 +151,84 @@ void fs_remover_closed_locked(struct fs *fs, const struct fs_stream *stream)
     for (unsigned i = 0; i < r->count; i++) {
         if (r->at[i].stream != stream)
             continue;
+        forget_dirs(&r->at[i]);
         r->at[i] = r->at[--r->count];
         return;
     }
+}
+
+/* The first of .dirs that is not before @name. */
+static size_t find_dir(const struct fs_remover *r, const char *name)
+{
+    size_t low = 0, high = r->dir_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(r->dirs[middle], name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool has_dir(const struct fs_remover *r, const char *name)
+{
+    size_t at = find_dir(r, name);
+
+    return at < r->dir_count && strcmp(r->dirs[at], name) == 0;
+}
+
+static bool add_dir(struct fs_remover *r, const char *name)
+{
+    size_t at = find_dir(r, name);
+    char *copy = r->dir_count < FS_REMOVER_DIRS_MAX ? strdup(name) : NULL;
+
+    if (copy && !r->dirs)
+        r->dirs = calloc(FS_REMOVER_DIRS_MAX, sizeof(*r->dirs));
+    if (!copy || !r->dirs) {
+        free(copy);
+        return false;
+    }
+    memmove(&r->dirs[at + 1], &r->dirs[at], (r->dir_count - at) * sizeof(*r->dirs));
+    r->dirs[at] = copy;
+    r->dir_count++;
+    return true;
+}
+
+void fs_remover_told_locked(struct fs *fs, const struct fs_stream *stream, const char *name,
+                            bool is_dir)
+{
+    for (unsigned i = 0; i < fs->removers.count; i++) {
+        struct fs_remover *r = &fs->removers.at[i];
+
+        if (r->stream != stream)
+            continue;
+        r->read = true;
+        if (is_dir && !r->many && !has_dir(r, name) && !add_dir(r, name)) {
+            r->many = true;
+            forget_dirs(r);
+        }
+        return;
+    }
+}
+
+bool fs_remover_read_file_locked(const struct fs *fs, const struct fs_call *call,
+                                 const struct fs_inode *dir, const char *name)
+{
+    bool read = false;
+
+    for (unsigned i = 0; i < fs->removers.count; i++) {
+        const struct fs_remover *r = &fs->removers.at[i];
+
+        if (r->dir != dir || r->pid != call->pid)
+            continue;
+        if (r->many || has_dir(r, name))
+            return false;
+        read |= r->read;
+    }
+    return read;
 }
 
 static bool may_remove_all_locked(struct fs *fs, const struct fs_inode *dir)

@@ -8,7 +8,9 @@
  *   - one that is no directory is a regular file with the defaults for attributes, unless more is
  *     known about it.
  * Both are wrong at times, harmlessly: a name that is gone is removed once more, and a symlink goes
- * as a file would.
+ * as a file would. Where a listing was too large to be kept (fs/listing.h), which of the names that
+ * rm has read were told to be directories takes its place. Root's rm need not know the attributes of
+ * directories either.
  *
  * Neither LOOKUP nor GETATTR says what it is for, and programs that look at what they remove
  * (find -type f -delete) send the same ones in the same order. So it is rm by its name and its
@@ -32,7 +34,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define FS_REMOVERS_MAX 64u /* directories held open by them at once; more are not known as such */
+/* Directories held open by them at once; more are not known as such. */
+#define FS_REMOVERS_MAX 64u
+/* Names told to be directories in one of them; with more, what was told is not kept. */
+#define FS_REMOVER_DIRS_MAX 256u
 
 struct fs;
 struct fs_call;
@@ -44,7 +49,11 @@ struct fs_removers { /* zeroed memory is empty */
         const struct fs_stream *stream; /* the open directory */
         const struct fs_inode *dir;
         pid_t pid;
-        bool root; /* it may do anything */
+        bool root;   /* it may do anything */
+        bool read;   /* it was told names */
+        bool many;   /* directories among them, too many */
+        char **dirs; /* else these; sorted */
+        size_t dir_count;
     } at[FS_REMOVERS_MAX];
     unsigned count;
 };
@@ -57,9 +66,15 @@ struct fs_removers { /* zeroed memory is empty */
 void fs_remover_opened(struct fs *fs, const struct fs_stream *stream, const struct fs_call *call);
 /** fs_remover_closed_locked() - @stream is closed. */
 void fs_remover_closed_locked(struct fs *fs, const struct fs_stream *stream);
+/** fs_remover_told_locked() - who reads @stream is told that there is @name. */
+void fs_remover_told_locked(struct fs *fs, const struct fs_stream *stream, const char *name,
+                            bool is_dir);
 /** fs_removes_in_locked() - who calls removes whatever is in @dir. */
 bool fs_removes_in_locked(struct fs *fs, const struct fs_call *call, const struct fs_inode *dir);
 
+/** fs_remover_read_file_locked() - who calls, and removes all in @dir, has not read @name as a directory's. */
+bool fs_remover_read_file_locked(const struct fs *fs, const struct fs_call *call,
+                                 const struct fs_inode *dir, const char *name);
 /** fs_removes_locked() - who calls removes @inode, whatever its attributes are. */
 bool fs_removes_locked(struct fs *fs, const struct fs_call *call, const struct fs_inode *inode);
 

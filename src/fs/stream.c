@@ -217,6 +217,7 @@ static int entry_locked(struct fs *fs, struct fs_stream *s, const struct fs_stre
     memcpy(out->name, item->position, len);
     if (!tell_locked(fs, s, p, item, out->name, is_dir))
         return 0;
+    fs_remover_told_locked(fs, s, out->name, is_dir);
     if (!is_dir)
         remember_told(s, p, out->name);
     return 1;

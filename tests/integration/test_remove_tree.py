@@ -126,22 +126,36 @@ def test_a_tree_of_small_directories(make_mount, server, bucket, option, marked)
     assert not bucket.keys()
 
 
-def test_names_may_come_in_any_order_and_late(make_mount, rm, server, bucket):
-    """As from 10,000 names on: rm goes by inode number, and no listing is trusted any more."""
+@pytest.mark.parametrize("page", [1000, 10], ids=["listed", "too-many-pages"])
+def test_names_may_come_in_any_order_and_late(make_mount, rm, server, bucket, page):
+    """
+    As from 10,000 names on: rm goes by inode number, and no listing is trusted any more. Of a
+    directory with more than 64 pages most are not even kept.
+    """
     count = 1500
     for number in range(count):
         bucket.put(f"dir/{number:05}", b"x", FILE)
+    bucket.put("dir/00000a/x", b"x", FILE)
     mount = make_mount(settle="1h", attr_timeout="0").start()
     program = rm(mount.path / "dir")
-    assert program("len(names := os.listdir(held))") == count
-    program("random.Random(1).shuffle(names)")
+    server.option(list_short_pages=page)
+    assert program("len(names := os.listdir(held))") == count + 1
+    assert stat.S_ISDIR(program.mode("00000a"))
+    program("names.remove('00000a') or random.Random(1).shuffle(names)")
     server.clear_log()
     removed = program("sum(1 for name in names"
                       "    if os.lstat(name, dir_fd=held) and not os.unlink(name, dir_fd=held))")
     assert removed == count
     mount.sync()
     assert sum(server.counts().get(name, 0) for name in LOOKUPS) <= FEW
-    assert bucket.keys() == ["dir/"]
+    assert bucket.keys() == ["dir/", "dir/00000a/x"]
+
+
+def test_a_name_that_it_has_not_read_is_looked_up(mount, rm):
+    program = rm(mount.path / "dir")
+    assert program.mode("never") == errno.ENOENT
+    assert stat.S_ISDIR(program.mode("sub"))
+    assert stat.S_ISREG(program.mode("a"))
 
 
 # -- what is removed --
@@ -249,6 +263,18 @@ def test_the_truth_is_for_everybody_else(mount, rm, words, name):
         assert program(f"os.unlink({file!r}, dir_fd=held)") is None
     assert program.mode("c") == stat.S_IFREG | 0o604
     assert stat.S_ISLNK(program.mode("link"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as others")
+def test_other_users_get_the_truth(make_mount, server, bucket):
+    """Their permissions depend on it."""
+    names = [f"dir/{number}" for number in range(10)]
+    for name in names:
+        bucket.put(name, b"body", FILE)
+    mount = make_mount(settle="1h", allow_other=True, umask="000").start()
+    subprocess.run(["rm", "-rf", "dir"], cwd=mount.path, user=65534, group=65534, extra_groups=[])
+    mount.sync()
+    assert set(names) <= set(heads(server))
 
 
 def test_programs_that_choose_what_they_remove_see_what_it_is(mount, bucket):
