@@ -34,6 +34,7 @@
 #define SUM_DIGITS   16u
 #define TAIL_SIZE    (sizeof(TAIL_BEGIN) - 1 + SUM_DIGITS + sizeof(TAIL_END) - 1)
 #define READ_CHUNK   (64u << 10)  /* bytes a read asks for */
+#define LINE_CHUNK   1024u        /* likewise for one line: most are shorter */
 #define REWRITE_SIZE (256u << 10) /* bytes gathered before a write */
 
 int ou_journal_seal(struct ou_buf *out, const char *object, size_t len, struct ou_error *err)
@@ -72,57 +73,46 @@ static bool sum_is_right(const char *line, size_t len)
     return memcmp(tail, line + body, TAIL_SIZE) == 0;
 }
 
-typedef int each_fn(const struct ou_json *line, void *ctx, struct ou_error *err);
-
-/* Return: 1 a good line, 0 a bad one, negative when replay must end. */
-static int replay_line(const char *line, size_t len, each_fn *each, void *ctx, struct ou_error *err)
-{
-    ou_auto(ou_json_free_at) struct ou_json *json = NULL;
-    int r;
-
-    if (!sum_is_right(line, len))
-        return 0;
-    r = ou_json_parse(line, len, &json, err);
-    if (r < 0)
-        return r;
-    if (!ou_json_string(json, "sum"))
-        return ou_error_say(err, EBADMSG, "a line that is no object");
-    if (each) {
-        r = each(json, ctx, err);
-        if (r < 0)
-            return r;
-    }
-    return 1;
-}
+/* Who replays, and how far it has come. */
+struct replay {
+    int fd;
+    const char *name;
+    ou_journal_line *each; /* or NULL */
+    void *ctx;
+    uint64_t good; /* bytes of good lines */
+};
 
 /*
  * Replays the whole lines at the front of @in and removes them.
  * Return: 1 go on reading, 0 a bad line was met, negative errno.
  */
-static int replay_buffered(struct ou_journal *j, struct ou_buf *in, each_fn *each, void *ctx,
-                           struct ou_error *err)
+static int replay_buffered(struct replay *p, struct ou_buf *in, struct ou_error *err)
 {
     size_t at = 0;
 
     for (;;) {
         const char *line = in->data + at;
         const char *lf = memchr(line, '\n', in->len - at);
+        size_t len;
         int r;
 
         if (!lf)
             break;
-        r = replay_line(line, (size_t)(lf - line), each, ctx, err);
-        if (r <= 0)
+        len = (size_t)(lf - line);
+        if (!sum_is_right(line, len))
+            return 0;
+        r = p->each ? p->each(line, len, p->good, p->ctx, err) : 0;
+        if (r < 0)
             return r;
-        at += (size_t)(lf - line) + 1;
-        j->size += (size_t)(lf - line) + 1;
+        at += len + 1;
+        p->good += len + 1;
     }
     memmove(in->data, in->data + at, in->len - at + 1);
     in->len -= at;
     return in->len <= OU_JOURNAL_LINE_MAX;
 }
 
-static int replay(struct ou_journal *j, each_fn *each, void *ctx, struct ou_error *err)
+static int replay(struct replay *p, struct ou_error *err)
 {
     ou_auto(ou_buf_fini) struct ou_buf in = {0}; /* a line that has begun, and what follows it */
     ou_autofree char *chunk = malloc(READ_CHUNK);
@@ -130,9 +120,9 @@ static int replay(struct ou_journal *j, each_fn *each, void *ctx, struct ou_erro
     int r;
 
     if (!chunk)
-        return ou_error_set(err, ENOMEM, "read %s", j->name);
+        return ou_error_set(err, ENOMEM, "read %s", p->name);
     for (;;) {
-        ssize_t n = ou_pread_full(j->fd, chunk, READ_CHUNK, offset, err);
+        ssize_t n = ou_pread_full(p->fd, chunk, READ_CHUNK, offset, err);
 
         if (n < 0)
             return (int)n;
@@ -143,10 +133,40 @@ static int replay(struct ou_journal *j, each_fn *each, void *ctx, struct ou_erro
         r = ou_buf_check(&in, err);
         if (r < 0)
             return r;
-        r = replay_buffered(j, &in, each, ctx, err);
+        r = replay_buffered(p, &in, err);
         if (r <= 0)
             return r;
     }
+}
+
+/* A line with its right sum. Return: 0, -EBADMSG, -ENOMEM. */
+static int parse(const char *line, size_t len, struct ou_json **json, struct ou_error *err)
+{
+    int r = ou_json_parse(line, len, json, err);
+
+    if (r == 0 && !ou_json_string(*json, "sum")) {
+        ou_json_free(*json);
+        *json = NULL;
+        r = ou_error_say(err, EBADMSG, "a line that is no object");
+    }
+    return r;
+}
+
+/* Lines as objects. */
+struct objects {
+    int (*each)(const struct ou_json *line, void *ctx, struct ou_error *err);
+    void *ctx;
+};
+
+static int parse_line(const char *line, size_t len, uint64_t offset, void *ctx,
+                      struct ou_error *err)
+{
+    ou_auto(ou_json_free_at) struct ou_json *json = NULL;
+    const struct objects *o = ctx;
+    int r = parse(line, len, &json, err);
+
+    (void)offset;
+    return r == 0 && o->each ? o->each(json, o->ctx, err) : r;
 }
 
 /* Return: descriptor, -errno. A file made here is durable under its name. */
@@ -164,9 +184,10 @@ static int open_file(int dirfd, const char *name, bool create, struct ou_error *
     return ou_take_fd(&fd);
 }
 
-int ou_journal_open(struct ou_journal *j, int dirfd, const char *name, bool create, each_fn *each,
-                    void *ctx, struct ou_error *err)
+int ou_journal_open_lines(struct ou_journal *j, int dirfd, const char *name, bool create,
+                          ou_journal_line *each, void *ctx, struct ou_error *err)
 {
+    struct replay p = {.name = name, .each = each, .ctx = ctx};
     size_t len = strlen(name);
     int r;
 
@@ -178,14 +199,61 @@ int ou_journal_open(struct ou_journal *j, int dirfd, const char *name, bool crea
     r = open_file(dirfd, name, create, err);
     if (r < 0)
         return r;
-    j->fd = r;
-    r = replay(j, each, ctx, err);
+    j->fd = p.fd = r;
+    r = replay(&p, err);
+    j->size = p.good;
     if (r < 0) {
         (void)ou_error_prefix(err, "replay %s from byte %" PRIu64, name, j->size);
         ou_journal_close(j);
         return r;
     }
     return 0;
+}
+
+int ou_journal_open(struct ou_journal *j, int dirfd, const char *name, bool create,
+                    int (*each)(const struct ou_json *line, void *ctx, struct ou_error *err),
+                    void *ctx, struct ou_error *err)
+{
+    struct objects o = {.each = each, .ctx = ctx};
+
+    return ou_journal_open_lines(j, dirfd, name, create, parse_line, &o, err);
+}
+
+int ou_journal_lines(const struct ou_journal *j, ou_journal_line *each, void *ctx,
+                     struct ou_error *err)
+{
+    struct replay p = {.fd = j->fd, .name = j->name, .each = each, .ctx = ctx};
+    int r = replay(&p, err);
+
+    return r < 0 ? ou_error_prefix(err, "read %s from byte %" PRIu64, j->name, p.good) : 0;
+}
+
+int ou_journal_read(const struct ou_journal *j, uint64_t offset, struct ou_json **line,
+                    struct ou_error *err)
+{
+    ou_auto(ou_buf_fini) struct ou_buf in = {.max = OU_JOURNAL_LINE_MAX};
+    char chunk[LINE_CHUNK];
+    const char *lf = NULL;
+    size_t len = 0;
+    ssize_t n;
+    int r = 0;
+
+    while (!lf && r == 0) {
+        n = ou_pread_full(j->fd, chunk, sizeof(chunk), offset + in.len, err);
+        if (n < 0)
+            return (int)n;
+        if (n == 0)
+            return ou_error_say(err, EBADMSG, "%s ends in a line", j->name);
+        ou_buf_add(&in, chunk, (size_t)n);
+        r = ou_buf_check(&in, err);
+        if (r == 0) {
+            lf = memchr(in.data + len, '\n', in.len - len);
+            len = lf ? (size_t)(lf - in.data) : in.len;
+        }
+    }
+    if (r == 0 && !sum_is_right(in.data, len))
+        r = ou_error_say(err, EBADMSG, "no line of %s at byte %" PRIu64, j->name, offset);
+    return r == 0 ? parse(in.data, len, line, err) : r;
 }
 
 void ou_journal_close(struct ou_journal *j)

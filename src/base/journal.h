@@ -42,6 +42,23 @@ int ou_journal_open(struct ou_journal *j, int dirfd, const char *name, bool crea
                     void *ctx, struct ou_error *err);
 void ou_journal_close(struct ou_journal *j);
 
+/* A good line: @len bytes without its LF, at @offset. Negative stops. */
+typedef int ou_journal_line(const char *line, size_t len, uint64_t offset, void *ctx,
+                            struct ou_error *err);
+/** ou_journal_open_lines() - likewise, for files of which few lines are read: they are not parsed */
+int ou_journal_open_lines(struct ou_journal *j, int dirfd, const char *name, bool create,
+                          ou_journal_line *each, void *ctx, struct ou_error *err);
+/** ou_journal_lines() - once more all lines from the start. Return: 0, or what @each has stopped with. */
+int ou_journal_lines(const struct ou_journal *j, ou_journal_line *each, void *ctx,
+                     struct ou_error *err);
+/**
+ * ou_journal_read() - the line at @offset; beside a writer, too
+ *
+ * Return: 0, -EBADMSG: no line begins there; -EIO, ...
+ */
+int ou_journal_read(const struct ou_journal *j, uint64_t offset, struct ou_json **line,
+                    struct ou_error *err);
+
 /**
  * ou_journal_append() - seal @object and write it as one line by one write(2)
  * @object: text of a JSON object "{...}" with a member at least, without sum and LF
