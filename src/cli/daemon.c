@@ -195,6 +195,7 @@ static int build_fs(struct cli_daemon *d, struct ou_error *err)
         .close = cli_choice_is(o, CLI_OPT_CLOSE, "upload") ? FS_COMPLETE_UPLOAD : FS_COMPLETE_SPOOL,
         .fsync = cli_choice_is(o, CLI_OPT_FSYNC, "upload") ? FS_COMPLETE_UPLOAD : FS_COMPLETE_SPOOL,
         .inodes_max = (size_t)cli_number(o, CLI_OPT_INODES),
+        .attrs_max = (size_t)cli_number(o, CLI_OPT_ATTRIBUTES),
         .request_timeout_ms = cli_number(o, CLI_OPT_REQUEST_TIMEOUT),
     };
     struct spool_config spool_config;

@@ -67,6 +67,8 @@ enum cli_kind {
       "read-ahead of all handles together")                                                        \
     X(INODES, "inodes", CLI_COUNT, 100, UINT32_MAX, "100000", NULL,                                \
       "files and directories that the kernel may have us remember; about 1 KB each")               \
+    X(ATTRIBUTES, "attributes", CLI_COUNT, 1000, UINT32_MAX, "1000000", NULL,                      \
+      "objects whose attributes are remembered on disk; about 250 bytes there, 24 of memory each") \
     X(CACHE_SIZE, "cache_size", CLI_SIZE, 0, UINT64_MAX, "0", NULL,                                \
       "most that the disk cache of what was read may take; 0: there is none")                      \
     X(CONFLICT, "conflict", CLI_CHOICE, 0, 0, "overwrite", "overwrite keep-both fail",             \

@@ -1,4 +1,4 @@
-/* A hash table threaded by a list in order of use. */
+/* A hash table threaded by two lists; each record is in one of them. */
 #include "fs/attrs.h"
 
 #include <errno.h>
@@ -18,46 +18,50 @@ static struct fs_record *find(const struct fs_attrs *a, const char *key)
     return NULL;
 }
 
-static void order_out(struct fs_attrs *a, struct fs_record *r)
+static void list_out(struct fs_attrs *a, struct fs_record *r)
 {
-    *(r->newer ? &r->newer->older : &a->newest) = r->older;
-    *(r->older ? &r->older->newer : &a->oldest) = r->newer;
+    struct fs_attrs_list *l = r->unsaved ? &a->unsaved : &a->saved;
+
+    *(r->newer ? &r->newer->older : &l->newest) = r->older;
+    *(r->older ? &r->older->newer : &l->oldest) = r->newer;
+    l->count--;
 }
 
-static void order_in(struct fs_attrs *a, struct fs_record *r)
+static void list_in(struct fs_attrs *a, struct fs_record *r, bool unsaved)
 {
-    r->older = a->newest;
+    struct fs_attrs_list *l = unsaved ? &a->unsaved : &a->saved;
+
+    r->unsaved = unsaved;
+    r->older = l->newest;
     r->newer = NULL;
-    *(a->newest ? &a->newest->newer : &a->oldest) = r;
-    a->newest = r;
+    *(l->newest ? &l->newest->newer : &l->oldest) = r;
+    l->newest = r;
+    l->count++;
+}
+
+static void move(struct fs_attrs *a, struct fs_record *r, bool unsaved)
+{
+    list_out(a, r);
+    list_in(a, r, unsaved);
+}
+
+void fs_attrs_saved(struct fs_attrs *a, struct fs_record *r)
+{
+    if (r->unsaved)
+        move(a, r, false);
 }
 
 static void unsaved(struct fs_attrs *a, struct fs_record *r)
 {
-    if (r->unsaved_at)
-        return;
-    r->next_unsaved = a->unsaved;
-    if (r->next_unsaved)
-        r->next_unsaved->unsaved_at = &r->next_unsaved;
-    r->unsaved_at = &a->unsaved;
-    a->unsaved = r;
-}
-
-void fs_attrs_saved(struct fs_record *r)
-{
-    if (!r->unsaved_at)
-        return;
-    *r->unsaved_at = r->next_unsaved;
-    if (r->next_unsaved)
-        r->next_unsaved->unsaved_at = r->unsaved_at;
-    r->next_unsaved = NULL;
-    r->unsaved_at = NULL;
+    if (!r->unsaved)
+        move(a, r, true);
 }
 
 static void record_free(struct fs_attrs *a, struct fs_record *r)
 {
-    fs_attrs_saved(r);
-    order_out(a, r);
+    if (r->unsaved)
+        fs_attrs_index_remove(&a->disk, r->link.hash);
+    list_out(a, r);
     fs_table_remove(&a->table, &r->link);
     spool_attr_fini(&r->attr);
     free(r->target);
@@ -66,19 +70,33 @@ static void record_free(struct fs_attrs *a, struct fs_record *r)
 
 void fs_attrs_fini(struct fs_attrs *a)
 {
-    while (a->oldest)
-        record_free(a, a->oldest);
+    while (a->saved.oldest)
+        record_free(a, a->saved.oldest);
+    while (a->unsaved.oldest)
+        record_free(a, a->unsaved.oldest);
     fs_table_fini(&a->table);
+    fs_attrs_index_fini(&a->disk);
+}
+
+bool fs_attrs_on_disk(const struct fs_attrs *a, const char *key)
+{
+    uint64_t offset;
+
+    return fs_attrs_index_get(&a->disk, fs_hash(key, strlen(key), 0), &offset) &&
+           offset != FS_ATTRS_WRITING && !find(a, key);
+}
+
+bool fs_attrs_known(const struct fs_attrs *a, const char *key)
+{
+    return find(a, key) || fs_attrs_on_disk(a, key);
 }
 
 struct fs_record *fs_attrs_get(struct fs_attrs *a, const char *key)
 {
     struct fs_record *r = find(a, key);
 
-    if (r) {
-        order_out(a, r);
-        order_in(a, r);
-    }
+    if (r && !r->unsaved)
+        move(a, r, false);
     return r;
 }
 
@@ -96,23 +114,10 @@ struct fs_record *fs_attrs_match(struct fs_attrs *a, const char *key, const stru
     return r;
 }
 
-#define YOUNG_S 3 /* a record reaches the disk within two seconds, the time is cut to one */
-
-void fs_attrs_distrust(struct fs_attrs *a)
+static void make_room(const struct fs_attrs_list *l, size_t max, struct fs_attrs *a)
 {
-    struct fs_record *r, *newer;
-    int64_t newest_s = INT64_MIN;
-
-    for (r = a->oldest; r; r = r->newer)
-        if (!r->implied && r->seen.modified_s != FS_MODIFIED_UNKNOWN &&
-            r->seen.modified_s > newest_s)
-            newest_s = r->seen.modified_s;
-    for (r = a->oldest; r; r = newer) {
-        newer = r->newer;
-        if (!r->implied &&
-            (r->seen.modified_s == FS_MODIFIED_UNKNOWN || r->seen.modified_s >= newest_s - YOUNG_S))
-            record_free(a, r);
-    }
+    while (l->count >= (max ? max : FS_ATTRS_MAX))
+        record_free(a, l->oldest);
 }
 
 static struct fs_record *record_new(struct fs_attrs *a, const char *key)
@@ -122,13 +127,13 @@ static struct fs_record *record_new(struct fs_attrs *a, const char *key)
 
     if (r)
         record_free(a, r);
-    while (a->table.count >= (a->max ? a->max : FS_ATTRS_MAX))
-        record_free(a, a->oldest);
+    make_room(&a->saved, a->saved_max, a);
+    make_room(&a->unsaved, a->unsaved_max, a);
     r = calloc(1, sizeof(*r) + len + 1);
     if (!r)
         return NULL;
     memcpy(r->key, key, len + 1);
-    order_in(a, r);
+    list_in(a, r, true);
     fs_table_add(&a->table, &r->link, fs_hash(key, len, 0));
     return r;
 }
@@ -167,7 +172,6 @@ int fs_attrs_put(struct fs_attrs *a, const char *key, const struct fs_version *s
     }
     r->seen = *seen;
     r->object = *object;
-    unsaved(a, r);
     return 0;
 }
 
@@ -193,7 +197,6 @@ int fs_attrs_put_implied(struct fs_attrs *a, const char *key, struct ou_error *e
     if (!r)
         return ou_error_set(err, ENOMEM, "attributes of %s", key);
     r->implied = true;
-    unsaved(a, r);
     return 0;
 }
 
@@ -201,6 +204,7 @@ void fs_attrs_remove(struct fs_attrs *a, const char *key)
 {
     struct fs_record *r = find(a, key);
 
+    fs_attrs_index_remove(&a->disk, fs_hash(key, strlen(key), 0));
     if (r)
         record_free(a, r);
 }

@@ -1,19 +1,14 @@
 /*
- * Told in fs/attrs_file.h. A journal (base/journal.h) whose lines are records
- * (fs/attrs_record.h); a later line of a key supersedes earlier ones.
+ * Told in fs/attrs_file.h and fs/attrs_file_impl.h: opening, and appending what is new.
  *
- * A thread appends what is new, in batches, a second after it is: the filesystem's lock is held
- * for a batch's serialising and never for its writing. The file is rewritten at opening
- * when most of it is superseded.
- *
- * A line {"mount":"begun"} stands before the lines of a mount, {"mount":"ended"} behind them, if it
- * was not killed: then what it wrote last may be missing.
+ * A thread appends in batches, a second after a record is new: the filesystem's lock is held for
+ * a batch's serialising and never for its writing. From when it has been serialised until its
+ * line is written the index says FS_ATTRS_WRITING: an older line is not to be read meanwhile.
  */
 #include "fs/attrs_file.h"
 
-#include "base/file.h"
-#include "base/journal.h"
 #include "base/log.h"
+#include "fs/attrs_file_impl.h"
 #include "fs/attrs_record.h"
 
 #include <errno.h>
@@ -22,50 +17,53 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_NAME   "attrs.cache"
-#define MOUNT       "mount"
-#define BEGUN       "{\"" MOUNT "\":\"begun\"}"
-#define ENDED       "{\"" MOUNT "\":\"ended\"}"
 #define BATCH       256u
 #define PAUSE_MS    1000u
 #define LINES_SPARE 10000u /* superseded lines that are left alone */
-
-struct fs_attrs_file {
-    struct fs *fs;
-    int dirfd;
-    struct ou_journal journal;
-    size_t lines;
-    bool ended; /* so says the last mount's last line */
-    pthread_t thread;
-    bool running;
-    struct ou_mutex lock; /* rank OU_RANK_FS + 45 */
-    pthread_cond_t wake;
-    bool stopping; /* .lock */
-};
-
-static int take_line(const struct ou_json *line, void *ctx, struct ou_error *err)
-{
-    struct fs_attrs_file *f = ctx;
-
-    const char *mount = ou_json_string(line, MOUNT);
-
-    f->lines++;
-    f->ended = mount && strcmp(mount, "ended") == 0;
-    return mount ? 0 : fs_record_read(&f->fs->tree.attrs, line, err);
-}
+#define YOUNG_S     3 /* a record reaches the disk within two seconds, the time is cut to one */
 
 /* -- writing -- */
 
-/* The next records that are not on disk, as NUL-separated objects. */
-static void batch(struct fs_attrs_file *f, struct ou_buf *objects)
+struct batch {
+    struct ou_buf objects; /* NUL-separated */
+    size_t count;
+    struct {
+        uint64_t hash, offset;
+    } lines[BATCH];
+};
+
+static void take_batch(struct fs_attrs_file *f, struct batch *b)
 {
     struct fs_attrs *attrs = &f->fs->tree.attrs;
 
+    ou_buf_clear(&b->objects);
     ou_lock_scope(&f->fs->lock);
-    for (size_t i = 0; i < BATCH && attrs->unsaved; i++) {
-        fs_record_write(objects, attrs->unsaved);
-        ou_buf_add(objects, "", 1);
-        fs_attrs_saved(attrs->unsaved);
+    for (b->count = 0; b->count < BATCH && attrs->unsaved.oldest; b->count++) {
+        struct fs_record *record = attrs->unsaved.oldest;
+
+        fs_record_write(&b->objects, record);
+        ou_buf_add(&b->objects, "", 1);
+        b->lines[b->count].hash = record->link.hash;
+        fs_attrs_index_set(&attrs->disk, record->link.hash, FS_ATTRS_WRITING);
+        fs_attrs_saved(attrs, record);
+    }
+}
+
+/* Those that were written can be read from now on, unless they have been forgotten meanwhile. */
+static void batch_written(struct fs_attrs_file *f, const struct batch *b, size_t written)
+{
+    struct fs_attrs_index *disk = &f->fs->tree.attrs.disk;
+
+    ou_lock_scope(&f->fs->lock);
+    for (size_t i = 0; i < b->count; i++) {
+        uint64_t offset, hash = b->lines[i].hash;
+
+        if (!fs_attrs_index_get(disk, hash, &offset) || offset != FS_ATTRS_WRITING)
+            continue;
+        if (i < written)
+            fs_attrs_index_set(disk, hash, b->lines[i].offset);
+        else
+            fs_attrs_index_remove(disk, hash);
     }
 }
 
@@ -73,29 +71,55 @@ static bool append(struct fs_attrs_file *f, const char *object)
 {
     struct ou_error err;
 
-    if (ou_journal_append(&f->journal, object, strlen(object), false, &err) == 0)
+    if (ou_journal_append(&f->journal, object, strlen(object), false, &err) == 0) {
+        f->lines++;
         return true;
+    }
     ou_log_warn(OU_LOG_FS, &err, "attributes are not kept for the next mount");
     return false;
 }
 
 static void append_new(struct fs_attrs_file *f)
 {
-    ou_auto(ou_buf_fini) struct ou_buf objects = {.data = NULL};
+    ou_autofree struct batch *b = calloc(1, sizeof(*b));
     struct ou_error err;
+    size_t written;
 
-    for (;;) {
-        const char *at, *end;
+    if (!b)
+        return;
+    do {
+        const char *at;
 
-        ou_buf_clear(&objects);
-        batch(f, &objects);
-        if (ou_buf_check(&objects, &err) < 0 || objects.len == 0)
-            return;
-        end = objects.data + objects.len;
-        for (at = objects.data; at < end; at += strlen(at) + 1)
+        take_batch(f, b);
+        at = ou_buf_str(&b->objects);
+        written = 0;
+        while (ou_buf_check(&b->objects, &err) == 0 && written < b->count) {
+            b->lines[written].offset = f->journal.size;
             if (!append(f, at))
-                return;
+                break;
+            at += strlen(at) + 1;
+            written++;
+        }
+        batch_written(f, b, written);
+    } while (written == BATCH);
+    ou_buf_fini(&b->objects);
+}
+
+static void rewrite_if_due(struct fs_attrs_file *f)
+{
+    struct ou_error err;
+    size_t count;
+
+    {
+        ou_lock_scope(&f->fs->lock);
+        count = f->fs->tree.attrs.disk.count;
     }
+    if (f->lines < f->rewrite_at ||
+        (count <= f->fs->config.attrs_max && f->lines <= 2 * count + LINES_SPARE))
+        return;
+    if (fs_attrs_rewrite(f, &err) < 0)
+        ou_log_warn(OU_LOG_FS, &err, "attribute cache is not made smaller");
+    f->rewrite_at = f->lines + LINES_SPARE / 10;
 }
 
 static void *write_behind(void *arg)
@@ -111,55 +135,104 @@ static void *write_behind(void *arg)
             stopping = f->stopping;
         }
         append_new(f);
+        if (!stopping)
+            rewrite_if_due(f);
     }
-    (void)append(f, ENDED);
+    (void)append(f, FS_ATTRS_ENDED);
     return NULL;
 }
 
-/* Called before anybody else knows the cache. */
-static int rewrite(struct fs_attrs_file *f, struct ou_error *err)
+/* Not saved, they would be lost when they have to make room. If it is not asleep, it is at it. */
+void fs_attrs_hurry_locked(struct fs *fs)
 {
-    ou_auto(ou_buf_fini) struct ou_buf lines = {.data = NULL}, object = {.data = NULL};
-    int r = 0;
-
-    ou_journal_close(&f->journal);
-    for (const struct fs_record *record = f->fs->tree.attrs.oldest; record && r == 0;
-         record = record->newer) {
-        ou_buf_clear(&object);
-        fs_record_write(&object, record);
-        r = ou_buf_check(&object, err);
-        if (r == 0)
-            r = ou_journal_seal(&lines, object.data, object.len, err);
-    }
-    if (r == 0)
-        r = ou_buf_check(&lines, err);
-    if (r == 0)
-        r = ou_file_replace(f->dirfd, FILE_NAME, ou_buf_str(&lines), lines.len, err);
-    return r < 0 ? r : ou_journal_open(&f->journal, f->dirfd, FILE_NAME, true, NULL, NULL, err);
+    if (fs->attrs_file && fs->tree.attrs.unsaved.count > FS_ATTRS_MAX / 2)
+        (void)pthread_cond_signal(&fs->attrs_file->wake);
 }
 
-/* -- life -- */
+/* -- opening: nobody else knows the cache yet -- */
+
+struct load {
+    struct fs_attrs_file *file;
+    bool ended; /* so says the last line */
+    int64_t newest_s;
+    struct ou_buf gone; /* lines to be written, NUL-separated */
+    size_t gone_count;
+};
+
+static int take_line(const char *line, size_t len, uint64_t offset, void *ctx, struct ou_error *err)
+{
+    struct load *load = ctx;
+    struct fs_attrs_index *disk = &load->file->fs->tree.attrs.disk;
+    struct fs_attrs_line l = fs_attrs_line(line, len);
+
+    (void)err;
+    load->file->lines++;
+    load->ended = l.what == FS_LINE_ENDED;
+    if (l.what == FS_LINE_GONE)
+        fs_attrs_index_remove(disk, l.hash);
+    if (l.what != FS_LINE_RECORD)
+        return 0;
+    fs_attrs_index_set(disk, l.hash, offset);
+    if (!l.implied && l.modified_s > load->newest_s)
+        load->newest_s = l.modified_s;
+    return 0;
+}
+
+/*
+ * The mount was killed: the youngest are forgotten. OSS tells times by the second. A change of the
+ * last seconds may be missing here, and the record before it may show the same ETag, size and time.
+ */
+static int distrust_line(const char *line, size_t len, uint64_t offset, void *ctx,
+                         struct ou_error *err)
+{
+    struct load *load = ctx;
+    struct fs_attrs_index *disk = &load->file->fs->tree.attrs.disk;
+    struct fs_attrs_line l = fs_attrs_line(line, len);
+    uint64_t last;
+
+    (void)err;
+    if (l.what != FS_LINE_RECORD || l.implied || !fs_attrs_index_get(disk, l.hash, &last) ||
+        last != offset)
+        return 0;
+    if (l.modified_s != FS_MODIFIED_UNKNOWN && l.modified_s < load->newest_s - YOUNG_S)
+        return 0;
+    fs_attrs_index_remove(disk, l.hash);
+    ou_buf_adds(&load->gone, "{\"k\":");
+    ou_buf_add(&load->gone, line + strlen("{\"k\":"), l.key_len);
+    ou_buf_adds(&load->gone, ",\"gone\":true}");
+    ou_buf_add(&load->gone, "", 1);
+    load->gone_count++;
+    return 0;
+}
+
+static int distrust(struct load *load, struct ou_error *err)
+{
+    int r = ou_journal_lines(&load->file->journal, distrust_line, load, err);
+    const char *at = ou_buf_str(&load->gone);
+
+    if (r == 0)
+        r = ou_buf_check(&load->gone, err);
+    for (size_t i = 0; r == 0 && i < load->gone_count; i++, at += strlen(at) + 1)
+        if (!append(load->file, at))
+            break;
+    return r;
+}
 
 static int load(struct fs_attrs_file *f, struct ou_error *err)
 {
-    struct fs_attrs *attrs = &f->fs->tree.attrs;
-    int r = ou_journal_open(&f->journal, f->dirfd, FILE_NAME, true, take_line, f, err);
+    struct load load = {.file = f, .ended = true, .newest_s = INT64_MIN};
+    int r = ou_journal_open_lines(&f->journal, f->dirfd, FS_ATTRS_FILE_NAME, true, take_line, &load,
+                                  err);
 
-    if (r == -EBADMSG) { /* not ours: nothing is lost but requests */
-        ou_log_warn(OU_LOG_FS, err, "attribute cache begins anew");
-        (void)unlinkat(f->dirfd, FILE_NAME, 0);
-        r = ou_journal_open(&f->journal, f->dirfd, FILE_NAME, true, NULL, NULL, err);
-    }
-    while (attrs->unsaved)
-        fs_attrs_saved(attrs->unsaved);
-    if (!f->ended)
-        fs_attrs_distrust(attrs);
-    if (r == 0 && f->lines > 2 * attrs->table.count + LINES_SPARE)
-        r = rewrite(f, err);
+    if (r == 0 && !load.ended)
+        r = distrust(&load, err);
+    ou_buf_fini(&load.gone);
     if (r == 0)
-        (void)append(f, BEGUN);
+        (void)append(f, FS_ATTRS_BEGUN);
     return r;
 }
+
+/* -- life -- */
 
 int fs_attrs_file_open(struct fs *fs, const char *dir, struct fs_attrs_file **file,
                        struct ou_error *err)
@@ -168,7 +241,7 @@ int fs_attrs_file_open(struct fs *fs, const char *dir, struct fs_attrs_file **fi
     int r;
 
     if (!f)
-        return ou_error_set(err, ENOMEM, FILE_NAME);
+        return ou_error_set(err, ENOMEM, FS_ATTRS_FILE_NAME);
     f->fs = fs;
     f->journal.fd = -1;
     ou_mutex_init(&f->lock, OU_RANK_FS + 45);

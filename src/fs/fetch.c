@@ -2,6 +2,7 @@
 #include "fs/fetch.h"
 
 #include "base/log.h"
+#include "fs/attrs_file.h"
 #include "fs/hide.h"
 #include "fs/names.h"
 #include "fs/rename_whole.h"
@@ -89,6 +90,7 @@ static int install(struct fs *fs, struct fs_inode *dir, const char *dir_key, boo
     ou_autofree char *now = NULL;
     int r = hide ? fs_hide_deleted(fs, dir, dir_key, segment, call, err) : 0;
 
+    fs_attrs_recall_page(fs, dir_key, segment);
     if (r == 0) {
         ou_lock_scope(&fs->lock);
         r = fs_inode_key(&fs->tree, dir, &now, err);
@@ -274,6 +276,7 @@ static int page_flight(struct fs *fs, struct fs_inode *dir, const char *after, c
         return -ENOMEM;
     if (hide)
         r = fs_hide_deleted(fs, dir, key, segment, call, err);
+    fs_attrs_recall_page(fs, key, segment);
     if (r == 0)
         r = page_in(fs, dir, key, segment, out, err);
     fs_segment_unref(segment);
@@ -354,6 +357,7 @@ int fs_fetch_head(struct fs *fs, struct fs_inode *parent, const char *name, cons
     else if (!seen || !fs_version_same(&version, seen)) /* it changed after the listing */
         change_locked(fs, parent, name, FS_FILE, &version, begun_ms);
     e = fs_attrs_put(&fs->tree.attrs, key, &shown, &version, &attr, err);
+    fs_attrs_hurry_locked(fs);
     return e < 0 ? e : 1;
 }
 

@@ -18,6 +18,7 @@
 
 #define REQUEST_THREADS_DEFAULT 64u
 #define REQUEST_TIMEOUT_MS      UINT64_C(60000)
+#define ATTRS_MIN               256u /* records in memory */
 #define WAIT_THREADS            256u /* close=upload of so many files at once */
 
 struct fs_call fs_call_own(const struct fs *fs)
@@ -33,6 +34,8 @@ static int fill(struct fs *fs, struct ou_error *err)
 {
     int r = fs_tree_init(&fs->tree, fs->prefix, err);
 
+    fs->tree.attrs.saved_max =
+        fs->config.inodes_max / 2 > ATTRS_MIN ? fs->config.inodes_max / 2 : ATTRS_MIN;
     if (r == 0)
         r = fs_pool_new("request", fs->config.request_threads, &fs->requests, err);
     if (r == 0)
@@ -65,6 +68,8 @@ int fs_new(const struct fs_config *config, struct fs **out, struct ou_error *err
         fs->config.request_threads = REQUEST_THREADS_DEFAULT;
     if (!fs->config.inodes_max)
         fs->config.inodes_max = FS_INODES_MAX;
+    if (!fs->config.attrs_max)
+        fs->config.attrs_max = FS_ATTRS_DISK_MAX;
     if (!fs->config.request_timeout_ms)
         fs->config.request_timeout_ms = REQUEST_TIMEOUT_MS;
     fs->prefix = strdup(config->prefix ? config->prefix : "");
@@ -151,7 +156,8 @@ void fs_status(struct fs *fs, struct ou_buf *json)
     ou_buf_addf(json, ",\"open_files\":%u,\"open_directories\":%u", fs->open_files, fs->open_dirs);
     ou_buf_addf(json, ",\"listed_names\":%zu,\"hidden_keys\":%" PRIu64, fs->tree.listings.names,
                 hidden);
-    ou_buf_addf(json, ",\"cached_attributes\":%zu", fs->tree.attrs.table.count);
+    ou_buf_addf(json, ",\"cached_attributes\":%zu,\"known_attributes\":%zu,\"known_limit\":%zu",
+                fs->tree.attrs.table.count, fs->tree.attrs.disk.count, fs->config.attrs_max);
     ou_buf_addf(json, ",\"requests_running\":%u,\"requests_waiting\":%zu", running + waits,
                 waiting + waits_waiting);
 }

@@ -53,6 +53,7 @@ struct fs_config {
     bool attrs_from_list; /* attrs=list: never HEAD for attributes */
     enum fs_completion close, fsync;
     size_t inodes_max;           /* what the kernel may make us keep; 0: FS_INODES_MAX */
+    size_t attrs_max;            /* records of attributes on disk; 0: FS_ATTRS_DISK_MAX */
     unsigned request_threads;    /* calls that may wait for the network, at once; 0: 64 */
     uint64_t request_timeout_ms; /* 0: 60 s */
     const char *fsname;          /* first field of /proc/mounts */

@@ -49,20 +49,21 @@ static int dir_step_locked(struct fs *fs, struct fs_inode *dir, const struct fs_
                            struct fs_step *step, struct ou_error *err)
 {
     uint64_t now_ms = ou_now_ms();
+    ou_autofree char *key = NULL;
     struct fs_record *record;
     struct fs_found found;
     enum fs_known marker;
-    char *key = NULL;
+    bool known;
     int r;
 
     step->inode = dir;
     if (dir->staged || fs_look_fresh_locked(dir, now_ms, call))
         return 0;
     if (fs->config.attrs_from_list) {
-        bool known = dir->dir->marker_known, has = dir->dir->has_marker;
+        bool told = dir->dir->marker_known, has = dir->dir->has_marker;
 
         fs_apply_implied_locked(fs, dir, step->until_ms, now_ms);
-        dir->dir->marker_known = known; /* a listing of it tells, or nothing does */
+        dir->dir->marker_known = told; /* a listing of it tells, or nothing does */
         dir->dir->has_marker = has;
         return 0;
     }
@@ -72,19 +73,22 @@ static int dir_step_locked(struct fs *fs, struct fs_inode *dir, const struct fs_
     marker = fs_listing_marker(&dir->dir->listing, now_ms, call->begun_ms, &found);
     if (marker == FS_FILE && spool_is_deleted(fs->spool, key))
         marker = FS_ABSENT;
-    record = fs_attrs_get(&fs->tree.attrs, key);
+    known = fs_attrs_known(&fs->tree.attrs, key);
     if (marker == FS_ABSENT) {
         (void)fs_attrs_put_implied(&fs->tree.attrs, key, err);
         fs_apply_implied_locked(fs, dir, found.until_ms, found.segment->begun_ms);
     } else if (marker == FS_FILE && fs_attrs_match(&fs->tree.attrs, key, found.version)) {
         record = fs_attrs_get(&fs->tree.attrs, key);
         fs_apply_record_locked(fs, dir, record, found.until_ms, found.segment->begun_ms);
-    } else if (marker == FS_UNKNOWN && (record || step->removes)) {
+    } else if (marker == FS_FILE && fs_attrs_on_disk(&fs->tree.attrs, key)) {
+        step->need = FS_NEED_RECALL;
+        step->key = key;
+        key = NULL;
+    } else if (marker == FS_UNKNOWN && (known || step->removes)) {
         step->need = FS_NEED_LIST_OF_DIR;
     } else if (!step->removes || call->uid != 0) { /* root may remove whatever they are */
         step->need = FS_NEED_MARKER;
     }
-    free(key);
     return 0;
 }
 
@@ -170,7 +174,7 @@ static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *
     if (!record && step->removes)
         return unknown_file_locked(fs, parent, name, version, step, err);
     if (!record) {
-        step->need = FS_NEED_HEAD;
+        step->need = fs_attrs_on_disk(&fs->tree.attrs, *key) ? FS_NEED_RECALL : FS_NEED_HEAD;
         step->key = *key;
         step->seen = *version;
         step->has_seen = true;
@@ -222,7 +226,7 @@ static void unknown_step_locked(struct fs *fs, struct fs_inode *parent, const ch
         return;
     else if (listed && d->listed_ms >= call->begun_ms)
         step->need = missed && onwards ? FS_NEED_PAGE : FS_NEED_NAME;
-    else if (listed ? !d->huge : missed || fs_attrs_get(&fs->tree.attrs, key) != NULL)
+    else if (listed ? !d->huge : missed || fs_attrs_known(&fs->tree.attrs, key))
         step->need = FS_NEED_START; /* a name known from before: its neighbours are wanted, too */
     else
         step->need = listed && missed && onwards ? FS_NEED_PAGE : FS_NEED_NAME;

@@ -16,6 +16,7 @@ enum fs_need {
     FS_NEED_START,
     FS_NEED_PAGE,
     FS_NEED_HEAD,
+    FS_NEED_RECALL, /* no request: from the disk */
     FS_NEED_MARKER,
     FS_NEED_LIST_OF_DIR
 };
@@ -27,7 +28,8 @@ struct fs_step {
     bool optional; /* without it, defaults will do */
     bool removes;  /* who asks removes whatever there is (fs/remover.h) */
     uint64_t until_ms;
-    /* FS_NEED_HEAD: of the object; FS_NEED_PAGE: after which name, NULL: just before this one */
+    /* FS_NEED_HEAD, FS_NEED_RECALL: of the object; FS_NEED_PAGE: after which name, NULL: just
+       before this one */
     char *key;              /* malloc'ed */
     struct fs_version seen; /* FS_NEED_HEAD */
     bool has_seen;

@@ -173,14 +173,15 @@ static bool worth_it_locked(const struct fs_inode *parent, const struct fs_entry
 static void send_ahead_locked(struct fs *fs, struct fs_inode *parent, const struct fs_entry *entry)
 {
     size_t len = strlen(entry->position);
-    struct ahead *a;
+    struct ahead *a = NULL;
     struct ou_error err;
     char *key = NULL;
 
     if (fs_child_key(&fs->tree, parent, entry->position, false, &key, &err) < 0)
         return;
-    a = fs_attrs_match(&fs->tree.attrs, key, &entry->version) ? NULL
-                                                              : calloc(1, sizeof(*a) + len + 1);
+    if (!fs_attrs_match(&fs->tree.attrs, key, &entry->version) &&
+        !fs_attrs_on_disk(&fs->tree.attrs, key))
+        a = calloc(1, sizeof(*a) + len + 1);
     if (!a) {
         free(key);
         return;

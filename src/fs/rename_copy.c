@@ -8,6 +8,7 @@
 #include "fs/rename_impl.h"
 
 #include "base/log.h"
+#include "fs/attrs_file.h"
 #include "fs/remove.h"
 #include "fs/rename.h"
 #include "fs/resolve.h"
@@ -163,6 +164,8 @@ static void copy_one(struct fs_task *task)
                          : make_copy(m, c, new_key, &version, &err);
     if (r == 1 && m->finishing)
         finish_delete(m, c);
+    if (r == 1)
+        fs_attrs_recall(m->fs, c->key);
     {
         ou_lock_scope(&m->fs->lock);
         if (r == 1)

@@ -156,6 +156,7 @@ static void went_along_locked(struct fs_mover *m, struct fs_inode *i)
 {
     ou_autofree char *new_key = NULL, *key = NULL;
     struct fs_mover back = {.from = m->to, .to = m->from};
+    const struct spool_attr *known = i->attr_known ? &i->attr : NULL;
     struct spool_attr attr = {.mode = 0};
     struct fs_record *record;
     struct ou_error err;
@@ -165,7 +166,9 @@ static void went_along_locked(struct fs_mover *m, struct fs_inode *i)
         return;
     key = fs_mover_new_key(&back, new_key);
     record = key ? fs_attrs_match(&m->fs->tree.attrs, key, &i->seen) : NULL;
-    if (record && spool_attr_copy(&attr, &record->attr, &err) == 0) {
+    if (record)
+        known = &record->attr;
+    if (known && spool_attr_copy(&attr, known, &err) == 0) {
         (void)fs_attrs_put(&m->fs->tree.attrs, new_key, &i->seen, &i->remote, &attr, &err);
         spool_attr_fini(&attr);
     }

@@ -1,6 +1,7 @@
 /* The lookup policy, told in fs/resolve.h: the requests that a look (fs/look.h) leads to. */
 #include "fs/resolve.h"
 
+#include "fs/attrs_file.h"
 #include "fs/fetch.h"
 #include "fs/look.h"
 #include "fs/names.h"
@@ -54,6 +55,7 @@ static int take_off_locked(struct fs *fs, struct fs_inode *parent, const char *n
         r = fs_inode_key(&fs->tree, step->inode, &key, err);
         break;
     case FS_NEED_PAGE: /* from one name on: hardly ever the same for two calls */
+    case FS_NEED_RECALL:
     case FS_ANSWERED:
     default:
         return 1;
@@ -94,6 +96,9 @@ static int step_request(struct fs *fs, struct fs_inode *parent, const char *name
         r = fs_fetch_head(fs, parent, name, step->key, step->has_seen ? &step->seen : NULL, &own,
                           err);
         return r < 0 ? r : 0;
+    case FS_NEED_RECALL:
+        fs_attrs_recall(fs, step->key);
+        return 0;
     case FS_NEED_MARKER:
         return fs_fetch_marker(fs, step->inode, &own, err);
     case FS_NEED_LIST_OF_DIR:

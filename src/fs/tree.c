@@ -255,7 +255,7 @@ static void remember(struct fs_tree *t, const struct fs_inode *i)
 
     if (!i->attr_known || !i->has_remote || fs_inode_key(t, i, &key, &err) < 0)
         return;
-    if (!fs_attrs_match(&t->attrs, key, &i->seen))
+    if (!fs_attrs_on_disk(&t->attrs, key) && !fs_attrs_match(&t->attrs, key, &i->seen))
         (void)fs_attrs_put(&t->attrs, key, &i->seen, &i->remote, &i->attr, &err);
     if (i->target)
         fs_attrs_put_target(&t->attrs, key, &i->seen, i->target);

@@ -85,6 +85,8 @@ def test_inodes_stay_below_the_limit_and_a_second_ls_asks_for_no_attributes(limi
     server.clear_log()
     assert list_all(mount.path / "tree") == first
     assert server.requests("HeadObject") == []
+    lists = len(server.requests("ListObjectsV2"))
+    assert lists <= 2 * (FOLDERS + 1)  # for a directory's own attributes, then for its names
     bounded(mount, directories)
     for folder in range(FOLDERS):
         for file in range(0, FILES, 17):
@@ -100,6 +102,22 @@ def test_directories_are_given_back_where_the_kernel_can(limited, server):
     bounded(mount, 0 if limited.prunes else 2 * 5 * LIMIT + 1)
     assert list_all(mount.path / "many") == first
     assert (mount.path / "many/007/in/file").read_bytes() == b"x"
+
+
+def test_attributes_are_recalled_from_the_disk_after_a_remount(limited, tree, server):
+    mount = limited()
+    first = walk(mount)
+    mount.remount()
+    assert mount.status()["cached_attributes"] <= 2  # of what has been asked for since
+    assert mount.status()["known_attributes"] >= FOLDERS * FILES
+    server.clear_log()
+    assert list_all(mount.path / "tree") == first
+    assert server.requests("HeadObject") == []
+    assert mount.status()["cached_attributes"] < FOLDERS * FILES
+    os.rename(mount.path / "tree/03", mount.path / "tree/moved")
+    server.clear_log()
+    assert list_all(mount.path / "tree/moved").count(b" 2020 ") == FILES
+    assert server.requests("HeadObject") == []
 
 
 @contextlib.contextmanager

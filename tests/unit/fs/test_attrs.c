@@ -67,32 +67,44 @@ static void put(struct fs_attrs *a, const char *key, const struct fs_version *v,
     assert_int_equal(fs_attrs_put(a, key, v, v, &attr, &err), 0);
 }
 
-/* A change within the same second may have been lost with the mount that made it. */
-static void after_a_kill_only_old_records_are_trusted(void **state)
+static void put_saved(struct fs_attrs *a, const char *key)
 {
-    struct fs_version old = version("E", 3, 90), young = version("E", 3, 98),
-                      newest = version("E", 3, 100), unseen = version("E", 3, FS_MODIFIED_UNKNOWN);
-    struct fs_attrs a = {.max = 10};
-    struct ou_error err;
+    struct fs_version v = version("E", 3, 100);
+
+    put(a, key, &v, S_IFREG);
+    fs_attrs_saved(a, fs_attrs_get(a, key));
+}
+
+/* What is on disk is not older than what was in memory. */
+static void an_unsaved_record_takes_the_one_on_disk_with_it(void **state)
+{
+    struct fs_attrs a = {.saved_max = 2, .unsaved_max = 2};
+    struct fs_version v = version("E", 3, 100);
 
     (void)state;
-    put(&a, "old", &old, 0100644);
-    put(&a, "young", &young, 0100644);
-    put(&a, "unseen", &unseen, 0100644);
-    put(&a, "newest", &newest, 0100644);
-    assert_int_equal(fs_attrs_put_implied(&a, "dir/", &err), 0);
-    fs_attrs_distrust(&a);
-    assert_non_null(fs_attrs_get(&a, "old"));
-    assert_non_null(fs_attrs_get(&a, "dir/"));
-    assert_null(fs_attrs_get(&a, "young"));
-    assert_null(fs_attrs_get(&a, "unseen"));
-    assert_null(fs_attrs_get(&a, "newest"));
+    fs_attrs_index_set(&a.disk, fs_hash("k", 1, 0), 7);
+    fs_attrs_index_set(&a.disk, fs_hash("saved", 5, 0), 8);
+    assert_true(fs_attrs_on_disk(&a, "k"));
+    put(&a, "k", &v, S_IFREG);
+    put_saved(&a, "saved");
+    assert_false(fs_attrs_on_disk(&a, "k"));
+    assert_true(fs_attrs_known(&a, "k"));
+    for (char key[] = "0"; key[0] <= '9'; key[0]++)
+        put_saved(&a, key);
+    for (char key[] = "A"; key[0] <= 'Z'; key[0]++)
+        put(&a, key, &v, S_IFREG);
+    assert_false(fs_attrs_known(&a, "k"));
+    assert_true(fs_attrs_on_disk(&a, "saved"));
+    fs_attrs_remove(&a, "saved");
+    assert_false(fs_attrs_known(&a, "saved"));
+    fs_attrs_index_set(&a.disk, fs_hash("k", 1, 0), FS_ATTRS_WRITING);
+    assert_false(fs_attrs_known(&a, "k"));
     fs_attrs_fini(&a);
 }
 
 static void a_record_holds_for_its_version_only(void **state)
 {
-    struct fs_attrs a = {.max = 10};
+    struct fs_attrs a = {.saved_max = 10, .unsaved_max = 10};
     struct fs_version v = version("E", 3, 100), w = version("F", 3, 100);
 
     (void)state;
@@ -107,25 +119,47 @@ static void a_record_holds_for_its_version_only(void **state)
 
 static void the_least_recently_used_goes_first(void **state)
 {
-    struct fs_attrs a = {.max = 3};
+    struct fs_attrs a = {.saved_max = 3, .unsaved_max = 3};
     struct fs_version v = version("E", 3, 100);
 
     (void)state;
-    put(&a, "1", &v, S_IFREG);
-    put(&a, "2", &v, S_IFREG);
-    put(&a, "3", &v, S_IFREG);
+    put_saved(&a, "1");
+    put_saved(&a, "2");
+    put_saved(&a, "3");
     assert_non_null(fs_attrs_get(&a, "1"));
-    put(&a, "4", &v, S_IFREG);
+    put_saved(&a, "4");
     assert_null(fs_attrs_get(&a, "2"));
     assert_non_null(fs_attrs_get(&a, "1"));
     assert_int_equal(a.table.count, 3);
+    put(&a, "5", &v, S_IFREG);
+    assert_null(fs_attrs_get(&a, "3"));
+    assert_int_equal(a.table.count, 3);
     fs_attrs_fini(&a);
-    assert_null(a.unsaved);
+    assert_null(a.unsaved.oldest);
+}
+
+static void unsaved_records_stay_until_they_alone_are_too_many(void **state)
+{
+    struct fs_attrs a = {.saved_max = 2, .unsaved_max = 2};
+    struct fs_version v = version("E", 3, 100);
+
+    (void)state;
+    put(&a, "new", &v, S_IFREG);
+    for (char key[] = "a"; key[0] <= 'z'; key[0]++)
+        put_saved(&a, key);
+    assert_non_null(fs_attrs_get(&a, "new"));
+    assert_non_null(fs_attrs_get(&a, "z"));
+    assert_int_equal(a.table.count, 3);
+    put(&a, "newer", &v, S_IFREG);
+    put(&a, "newest", &v, S_IFREG);
+    assert_null(fs_attrs_get(&a, "new"));
+    assert_non_null(fs_attrs_get(&a, "newer"));
+    fs_attrs_fini(&a);
 }
 
 static void a_target_is_kept_while_the_version_is(void **state)
 {
-    struct fs_attrs a = {.max = 3};
+    struct fs_attrs a = {.saved_max = 3, .unsaved_max = 3};
     struct fs_version v = version("E", 3, 100), w = version("F", 3, 100);
 
     (void)state;
@@ -166,7 +200,8 @@ static void a_record_comes_back_from_disk_as_it_was(void **state)
                               .other = other,
                               .other_count = 2};
     struct fs_version seen = version("E", UINT64_C(1) << 50, 77);
-    struct fs_attrs from = {.max = 9}, to = {.max = 9};
+    struct fs_attrs from = {.saved_max = 9, .unsaved_max = 9},
+                    to = {.saved_max = 9, .unsaved_max = 9};
     struct fs_record *r;
     struct ou_error err;
 
@@ -193,7 +228,8 @@ static void a_record_comes_back_from_disk_as_it_was(void **state)
 
 static void a_note_that_a_directory_is_implied_comes_back(void **state)
 {
-    struct fs_attrs from = {.max = 9}, to = {.max = 9};
+    struct fs_attrs from = {.saved_max = 9, .unsaved_max = 9},
+                    to = {.saved_max = 9, .unsaved_max = 9};
     struct ou_error err;
 
     (void)state;
@@ -214,7 +250,7 @@ static void lines_that_are_no_records_are_skipped(void **state)
         "{\"k\":\"a\",\"e\":\"E\",\"s\":1,\"m\":1,\"mode\":1,\"uid\":1,\"gid\":1,\"mt\":[1,\"x\"]}",
         "{\"k\":\"a\",\"implied\":false}",
     };
-    struct fs_attrs a = {.max = 9};
+    struct fs_attrs a = {.saved_max = 9, .unsaved_max = 9};
 
     (void)state;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -234,9 +270,10 @@ int main(void)
         cmocka_unit_test(another_etag_size_or_time_is_another_version),
         cmocka_unit_test(what_we_wrote_is_known_again_by_a_time_that_is_not_later),
         cmocka_unit_test(the_time_of_a_write_is_told_by_the_clock_of_oss),
-        cmocka_unit_test(after_a_kill_only_old_records_are_trusted),
+        cmocka_unit_test(an_unsaved_record_takes_the_one_on_disk_with_it),
         cmocka_unit_test(a_record_holds_for_its_version_only),
         cmocka_unit_test(the_least_recently_used_goes_first),
+        cmocka_unit_test(unsaved_records_stay_until_they_alone_are_too_many),
         cmocka_unit_test(a_target_is_kept_while_the_version_is),
         cmocka_unit_test(a_record_comes_back_from_disk_as_it_was),
         cmocka_unit_test(a_note_that_a_directory_is_implied_comes_back),
