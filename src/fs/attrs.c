@@ -64,6 +64,7 @@ static void record_free(struct fs_attrs *a, struct fs_record *r)
     list_out(a, r);
     fs_table_remove(&a->table, &r->link);
     spool_attr_fini(&r->attr);
+    free(r->listed);
     free(r->target);
     free(r);
 }
@@ -103,14 +104,13 @@ struct fs_record *fs_attrs_get(struct fs_attrs *a, const char *key)
 struct fs_record *fs_attrs_match(struct fs_attrs *a, const char *key, const struct fs_version *seen)
 {
     struct fs_record *r = fs_attrs_get(a, key);
+    struct fs_version *known = r && !r->implied ? fs_record_seen(r) : NULL;
 
-    if (!r || r->implied || !fs_version_same(&r->seen, seen))
+    if (!known || !fs_version_same(known, seen))
         return NULL;
-    if (r->seen.modified_s == FS_MODIFIED_UNKNOWN && seen->modified_s != FS_MODIFIED_UNKNOWN)
+    if (known->modified_s == FS_MODIFIED_UNKNOWN && seen->modified_s != FS_MODIFIED_UNKNOWN)
         unsaved(a, r);
-    fs_version_adopt(&r->seen, seen);
-    if (!seen->link)
-        fs_version_adopt(&r->object, seen);
+    fs_version_adopt(known, seen);
     return r;
 }
 
@@ -144,7 +144,7 @@ static char *take_target(struct fs_attrs *a, const char *key, const struct fs_ve
     struct fs_record *old = find(a, key);
     char *target;
 
-    if (!old || !old->target || !fs_version_same(&old->seen, seen))
+    if (!old || !old->target || !fs_version_same(fs_record_seen(old), seen))
         return NULL;
     target = old->target;
     old->target = NULL;
@@ -164,15 +164,15 @@ int fs_attrs_put(struct fs_attrs *a, const char *key, const struct fs_version *s
         return ou_error_set(err, ENOMEM, "attributes of %s", key);
     }
     r->target = target;
-    e = spool_attr_copy(&r->attr, attr, err);
+    r->object = *object;
+    e = fs_version_listed(&r->object, &r->listed, seen, err);
+    if (e == 0)
+        e = spool_attr_copy(&r->attr, attr, err);
     if (e < 0) {
         r->attr = (struct spool_attr){.mode = 0};
         record_free(a, r);
-        return e;
     }
-    r->seen = *seen;
-    r->object = *object;
-    return 0;
+    return e;
 }
 
 void fs_attrs_put_target(struct fs_attrs *a, const char *key, const struct fs_version *seen,

@@ -3,7 +3,7 @@
  *
  * A bounded table by key, least recently used out first; those that are not on disk yet stay until
  * they are, unless they alone are too many. A record holds for the state of
- * the object that .seen names (fs/version.h), however long ago it was learnt; a *note* that
+ * the object that listings show (fs/version.h), however long ago it was learnt; a *note* that
  * a directory is only implied (.implied) asks for a LIST of it instead of a HEAD.
  * fs/attrs_file.h keeps them on disk, many more than there are in memory, and reads them back.
  * No I/O, no locks: the caller holds the tree's lock.
@@ -27,12 +27,17 @@ struct fs_record {
     struct fs_record *older, *newer; /* in .saved or .unsaved */
     bool unsaved;                    /* not on disk as it is here */
     bool implied;                    /* a directory without a marker; the rest is zero */
-    struct fs_version seen;          /* as listings show it */
-    struct fs_version object;        /* as a HEAD shows it; differs for OSS Symlink objects only */
+    struct fs_version object;        /* as a HEAD shows it */
+    struct fs_version *listed;       /* as listings do, of an OSS Symlink object; NULL: likewise */
     struct spool_attr attr;
     char *target; /* of a symlink, once it was read */
     char key[];
 };
+
+static inline struct fs_version *fs_record_seen(struct fs_record *r)
+{
+    return r->listed ? r->listed : &r->object;
+}
 
 struct fs_attrs_list {
     struct fs_record *oldest, *newest;

@@ -25,7 +25,7 @@ static void write_time(struct ou_buf *out, const char *name, const struct timesp
 
 static void write_version(struct ou_buf *out, const struct fs_record *r)
 {
-    const struct fs_version *v = &r->seen;
+    const struct fs_version *v = r->listed ? r->listed : &r->object;
 
     write_string(out, "e", v->etag);
     ou_buf_addf(out, ",\"s\":%" PRIu64, v->size);

@@ -265,7 +265,7 @@ static void remember_target(struct fs *fs, struct fs_inode *inode, const char *t
         return;
     inode->target = strdup(target);
     if (fs_inode_key(&fs->tree, inode, &key, &err) == 0)
-        fs_attrs_put_target(&fs->tree.attrs, key, &inode->seen, target);
+        fs_attrs_put_target(&fs->tree.attrs, key, fs_inode_seen(inode), target);
 }
 
 static int known_target(struct fs *fs, struct fs_inode *inode, char **target)

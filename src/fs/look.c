@@ -140,14 +140,14 @@ static int file_step_locked(struct fs *fs, struct fs_inode *parent, const char *
     const struct fs_version *version = found->version;
     uint64_t checked_ms = found->segment ? found->segment->begun_ms : ou_now_ms();
     struct fs_record *record = fs_attrs_match(&fs->tree.attrs, *key, version);
-    struct fs_record listed = {.seen = *version, .object = *version};
+    struct fs_record listed = {.object = *version};
 
     if (!step->removes && (attr || version->size <= FS_LINK_MAX || version->link))
         fs_prefetch_note_locked(fs, parent, name, attr);
     step->until_ms = found->until_ms;
     if (child && !child->dir && child->has_remote && child->attr_known &&
-        fs_version_same(&child->seen, version)) {
-        fs_version_adopt(&child->seen, version);
+        fs_version_same(fs_inode_seen(child), version)) {
+        fs_version_adopt(fs_inode_seen(child), version);
         child->until_ms = found->until_ms;
         child->checked_ms = checked_ms;
         step->inode = child;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool known_now(const struct fs_inode *child, const struct fs_name *name)
+static bool known_now(struct fs_inode *child, const struct fs_name *name)
 {
     uint64_t now_ms = ou_now_ms();
 
@@ -16,7 +16,7 @@ static bool known_now(const struct fs_inode *child, const struct fs_name *name)
         return true;
     if (!child->attr_known)
         return false;
-    if (name->version && child->has_remote && fs_version_same(&child->seen, name->version))
+    if (name->version && child->has_remote && fs_version_same(fs_inode_seen(child), name->version))
         return true;
     return now_ms < child->until_ms;
 }

@@ -176,7 +176,7 @@ static int follow_copy(struct fs *fs, struct fs_move *m, const struct fs_version
     ou_lock_scope(&fs->lock);
     if (inode->staged || (m->over && m->over->staged))
         return 0;
-    inode->remote = inode->seen = *copy;
+    fs_inode_set_remote(inode, copy, copy);
     inode->own_changes++;
     r = fs_move_locked(fs, m, copy, err);
     if (r < 0)

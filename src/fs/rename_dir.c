@@ -165,11 +165,11 @@ static void went_along_locked(struct fs_mover *m, struct fs_inode *i)
     if (!i->has_remote || fs_inode_key(&m->fs->tree, i, &new_key, &err) < 0)
         return;
     key = fs_mover_new_key(&back, new_key);
-    record = key ? fs_attrs_match(&m->fs->tree.attrs, key, &i->seen) : NULL;
+    record = key ? fs_attrs_match(&m->fs->tree.attrs, key, fs_inode_seen(i)) : NULL;
     if (record)
         known = &record->attr;
     if (known && spool_attr_copy(&attr, known, &err) == 0) {
-        (void)fs_attrs_put(&m->fs->tree.attrs, new_key, &i->seen, &i->remote, &attr, &err);
+        (void)fs_attrs_put(&m->fs->tree.attrs, new_key, fs_inode_seen(i), &i->remote, &attr, &err);
         spool_attr_fini(&attr);
     }
 }
@@ -184,7 +184,7 @@ static void versions_locked(struct fs_mover *m, struct fs_inode *top)
         if (m->along) {
             went_along_locked(m, i);
         } else if (!i->staged && i->moved_to) {
-            i->remote = i->seen = *i->moved_to;
+            fs_inode_set_remote(i, i->moved_to, i->moved_to);
             i->own_changes++;
         } else if (!i->staged && i->has_remote) {
             i->has_remote = i->attr_known = false;

@@ -212,7 +212,7 @@ int fs_whole_object(struct fs *fs, struct fs_move *m, const struct fs_call *call
         m->inode->own_changes++;
         e = fs_move_locked(fs, m, &version, err);
         if (e == 0)
-            (void)fs_attrs_put(&fs->tree.attrs, m->new_key, &m->inode->seen, &version,
+            (void)fs_attrs_put(&fs->tree.attrs, m->new_key, fs_inode_seen(m->inode), &version,
                                &m->inode->attr, err);
         r = e < 0 ? e : 1;
     }

@@ -190,7 +190,7 @@ static struct spool_file *unstage_locked(struct fs *fs, struct fs_inode *inode)
     spool_attr_fini(&inode->attr);
     inode->attr = attr;
     inode->attr_known = true;
-    inode->remote.size = inode->seen.size = size;
+    inode->remote.size = fs_inode_seen(inode)->size = size;
     inode->until_ms = fs_trust_until(fs);
     inode->checked_ms = ou_now_ms();
     if (inode->dir)
@@ -245,15 +245,15 @@ static void publish_locked(struct fs *fs, struct fs_inode *inode, struct spool_f
 {
     struct spool_attr attr = {.mode = 0};
     uint64_t size = 0, now_ms = ou_now_ms();
+    struct fs_version version;
     struct ou_error err;
     char *key = NULL;
 
     if (spool_file_stat(file, &attr, &size, &err) < 0)
         return;
-    inode->remote = fs_version_written(written, size, ou_wall().tv_sec);
-    inode->remote.storage_class = oss_storage_class_of(attr.storage_class);
-    inode->seen = inode->remote;
-    inode->has_remote = true;
+    version = fs_version_written(written, size, ou_wall().tv_sec);
+    version.storage_class = oss_storage_class_of(attr.storage_class);
+    fs_inode_set_remote(inode, &version, &version);
     inode->lost = false;
     inode->own_changes++;
     if (!inode->staged) { /* it was let go a moment before */
@@ -267,11 +267,12 @@ static void publish_locked(struct fs *fs, struct fs_inode *inode, struct spool_f
     }
     if (inode->parent && fs_inode_key(&fs->tree, inode, &key, &err) == 0) {
         fs_listing_change(&inode->parent->dir->listing, inode->name, inode->dir ? FS_DIR : FS_FILE,
-                          &inode->seen, now_ms, fs_trust_until(fs));
+                          fs_inode_seen(inode), now_ms, fs_trust_until(fs));
         if (!spool_file_pending(file))
-            (void)fs_attrs_put(&fs->tree.attrs, key, &inode->seen, &inode->remote, &attr, &err);
+            (void)fs_attrs_put(&fs->tree.attrs, key, fs_inode_seen(inode), &inode->remote, &attr,
+                               &err);
         if (inode->target)
-            fs_attrs_put_target(&fs->tree.attrs, key, &inode->seen, inode->target);
+            fs_attrs_put_target(&fs->tree.attrs, key, fs_inode_seen(inode), inode->target);
         free(key);
     }
     spool_attr_fini(&attr);
@@ -452,8 +453,9 @@ int fs_stage_object(struct fs *fs, const char *key, const struct fs_call *call,
     (void)fs_inode_use(*inode);
     (*inode)->staged_uses++;
     if (!(*inode)->has_remote) {
-        (*inode)->has_remote = true;
-        (*inode)->remote = (*inode)->seen = fs_version_of_object(&object);
+        struct fs_version version = fs_version_of_object(&object);
+
+        fs_inode_set_remote(*inode, &version, &version);
     }
     return 0;
 }

@@ -56,8 +56,8 @@ void fs_stat_locked(struct fs *fs, const struct fs_inode *inode, struct stat *st
         st->st_mode = inode->type | (0640 & ~fs->config.defaults.umask);
         st->st_uid = fs->config.defaults.uid;
         st->st_gid = fs->config.defaults.gid;
-        if (inode->seen.modified_s != FS_MODIFIED_UNKNOWN)
-            st->st_mtim.tv_sec = (time_t)inode->seen.modified_s;
+        if (inode->remote.modified_s != FS_MODIFIED_UNKNOWN)
+            st->st_mtim.tv_sec = (time_t)inode->remote.modified_s;
         st->st_atim = st->st_ctim = st->st_mtim;
         size = inode->remote.size;
     } else {
@@ -95,7 +95,7 @@ static void new_version(struct fs_inode *inode, const struct fs_version *object)
     inode->target = NULL;
 }
 
-void fs_apply_record_locked(struct fs *fs, struct fs_inode *inode, const struct fs_record *record,
+void fs_apply_record_locked(struct fs *fs, struct fs_inode *inode, struct fs_record *record,
                             uint64_t until_ms, uint64_t checked_ms)
 {
     struct ou_error err;
@@ -106,9 +106,7 @@ void fs_apply_record_locked(struct fs *fs, struct fs_inode *inode, const struct 
     spool_attr_fini(&inode->attr);
     inode->attr = (struct spool_attr){.mode = 0};
     inode->attr_known = spool_attr_copy(&inode->attr, &record->attr, &err) == 0;
-    inode->remote = record->object;
-    inode->seen = record->seen;
-    inode->has_remote = true;
+    fs_inode_set_remote(inode, &record->object, fs_record_seen(record));
     inode->until_ms = until_ms;
     inode->checked_ms = checked_ms;
     if (inode->dir)
@@ -126,8 +124,7 @@ void fs_apply_listed_locked(struct fs *fs, struct fs_inode *inode, const struct 
     if (inode->changes != inode->pages && inode->handles)
         fs_notify_pages(fs, inode->id);
     inode->attr_known = false;
-    inode->remote = inode->seen = *version;
-    inode->has_remote = true;
+    fs_inode_set_remote(inode, version, version);
     inode->until_ms = until_ms;
     inode->checked_ms = checked_ms;
 }

@@ -15,7 +15,7 @@ void fs_stat_locked(struct fs *fs, const struct fs_inode *inode, struct stat *st
 /** fs_size_locked() - bytes of a file, or of a symlink's target. */
 uint64_t fs_size_locked(const struct fs_inode *inode);
 /** fs_apply_record_locked() - @inode (of the right type) is what @record tells. */
-void fs_apply_record_locked(struct fs *fs, struct fs_inode *inode, const struct fs_record *record,
+void fs_apply_record_locked(struct fs *fs, struct fs_inode *inode, struct fs_record *record,
                             uint64_t until_ms, uint64_t checked_ms);
 /** fs_apply_listed_locked() - @inode is a regular file in this version; its attributes are unknown. */
 void fs_apply_listed_locked(struct fs *fs, struct fs_inode *inode, const struct fs_version *version,

@@ -233,6 +233,7 @@ static void inode_free(struct fs_inode *i)
     }
     free(i->dir);
     spool_attr_fini(&i->attr);
+    free(i->listed);
     free(i->target);
     free(i->doomed);
     if (i->kept_fd >= 0)
@@ -248,17 +249,17 @@ static bool held(const struct fs_tree *t, const struct fs_inode *i)
 }
 
 /* What was learnt about it outlives it, in the attribute cache. */
-static void remember(struct fs_tree *t, const struct fs_inode *i)
+static void remember(struct fs_tree *t, struct fs_inode *i)
 {
     struct ou_error err;
     char *key = NULL;
 
     if (!i->attr_known || !i->has_remote || fs_inode_key(t, i, &key, &err) < 0)
         return;
-    if (!fs_attrs_on_disk(&t->attrs, key) && !fs_attrs_match(&t->attrs, key, &i->seen))
-        (void)fs_attrs_put(&t->attrs, key, &i->seen, &i->remote, &i->attr, &err);
+    if (!fs_attrs_on_disk(&t->attrs, key) && !fs_attrs_match(&t->attrs, key, fs_inode_seen(i)))
+        (void)fs_attrs_put(&t->attrs, key, fs_inode_seen(i), &i->remote, &i->attr, &err);
     if (i->target)
-        fs_attrs_put_target(&t->attrs, key, &i->seen, i->target);
+        fs_attrs_put_target(&t->attrs, key, fs_inode_seen(i), i->target);
     free(key);
 }
 
@@ -306,6 +307,17 @@ void fs_inode_unuse(struct fs_tree *t, struct fs_inode *i)
     assert(i->uses > 0);
     i->uses--;
     settle(t, i);
+}
+
+void fs_inode_set_remote(struct fs_inode *i, const struct fs_version *remote,
+                         const struct fs_version *seen)
+{
+    struct ou_error err;
+
+    i->remote = *remote;
+    i->has_remote = true;
+    /* Without memory the listing is taken for that of another version, and asked about again. */
+    (void)fs_version_listed(&i->remote, &i->listed, seen, &err);
 }
 
 bool fs_inode_look_up(struct fs_tree *t, struct fs_inode *i)

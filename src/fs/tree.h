@@ -88,7 +88,7 @@ struct fs_inode {
 
     struct spool_file *staged; /* a reference of ours, or NULL */
     struct fs_version remote;  /* as a HEAD shows it: what is read, staged, copied */
-    struct fs_version seen;    /* as listings show it */
+    struct fs_version *listed; /* as listings do, of an OSS Symlink object; NULL: likewise */
     struct spool_attr attr;    /* of .remote; of an implied directory: defaults */
     char *target;              /* of a symlink, once read; of .remote */
     uint64_t until_ms;         /* existence and attributes are trusted before */
@@ -99,6 +99,12 @@ struct fs_inode {
     struct fs_version *moved_to; /* its copy under the new key; NULL: not copied */
     struct fs_dir *dir;          /* of a directory */
 };
+
+/* What listings show of it. */
+static inline struct fs_version *fs_inode_seen(struct fs_inode *i)
+{
+    return i->listed ? i->listed : &i->remote;
+}
 
 struct fs_tree {
     const char *prefix; /* set by the owner before use; "" or ends in "/" */
@@ -123,6 +129,9 @@ struct fs_inode *fs_inode_new(struct fs_tree *t, struct fs_inode *parent, const 
                               mode_t type);
 struct fs_inode *fs_inode_use(struct fs_inode *i);
 void fs_inode_unuse(struct fs_tree *t, struct fs_inode *i);
+/** fs_inode_set_remote() - it is an object in this version, which listings show as @seen. */
+void fs_inode_set_remote(struct fs_inode *i, const struct fs_version *remote,
+                         const struct fs_version *seen);
 /** fs_inode_look_up() - the kernel is told of it, and counts that. Return: it did not know it. */
 bool fs_inode_look_up(struct fs_tree *t, struct fs_inode *i);
 void fs_inode_forget(struct fs_tree *t, struct fs_inode *i, uint64_t lookups);

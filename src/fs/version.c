@@ -1,6 +1,8 @@
 /* The comparison that decides whether a HEAD is spared; told in fs/version.h. */
 #include "fs/version.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct fs_version fs_version_of_object(const struct oss_object *object)
@@ -68,4 +70,21 @@ void fs_version_adopt(struct fs_version *known, const struct fs_version *seen)
     if (seen->storage_class)
         known->storage_class = seen->storage_class;
     known->link = known->link || seen->link;
+}
+
+int fs_version_listed(struct fs_version *object, struct fs_version **listed,
+                      const struct fs_version *seen, struct ou_error *err)
+{
+    struct fs_version *copy = NULL;
+
+    if (seen->link) {
+        copy = malloc(sizeof(*copy));
+        if (copy)
+            *copy = *seen;
+    } else {
+        fs_version_adopt(object, seen);
+    }
+    free(*listed);
+    *listed = copy;
+    return copy || !seen->link ? 0 : ou_error_set(err, ENOMEM, "version");
 }

@@ -4,6 +4,7 @@
 #ifndef OSSUP_FS_VERSION_H
 #define OSSUP_FS_VERSION_H
 
+#include "base/error.h"
 #include "oss/types.h"
 
 #include <stdbool.h>
@@ -39,5 +40,14 @@ struct fs_version fs_version_written(const struct oss_written *written, uint64_t
 bool fs_version_same(const struct fs_version *known, const struct fs_version *seen);
 /** fs_version_adopt() - when they are the same: take over what only @seen knows. */
 void fs_version_adopt(struct fs_version *known, const struct fs_version *seen);
+/**
+ * fs_version_listed() - keep what listings show (@seen) of what a HEAD shows as @object
+ *
+ * Of an OSS Symlink object that is another version, and goes to *@listed; of all others it is the
+ * same, *@listed is NULL then and @object adopts it. What was there before is freed. -ENOMEM: it
+ * is NULL.
+ */
+int fs_version_listed(struct fs_version *object, struct fs_version **listed,
+                      const struct fs_version *seen, struct ou_error *err);
 
 #endif

@@ -18,6 +18,7 @@
 #define DEFAULT_FILE_MODE 0640
 #define DEFAULT_DIR_MODE  0750
 #define DIRECTORY_TYPE    "application/x-directory"
+#define DEFAULT_TYPE      "application/octet-stream"
 
 void spool_attr_fini(struct spool_attr *a)
 {
@@ -177,11 +178,19 @@ static void times_of(const struct oss_object *object, struct spool_attr *out)
     out->has_ctime = value && parse_time(value, &out->ctime);
 }
 
+/* What an object has that is written without one: not worth remembering for millions. */
+static bool is_default_type(const char *type)
+{
+    return type[0] == '\0' || strcmp(type, DEFAULT_TYPE) == 0;
+}
+
 static bool copy_strings(const struct oss_object *object, struct spool_attr *out)
 {
     bool ok = dup_to(&out->xattr, oss_object_meta(object, "xattr"));
 
-    ok = dup_to(&out->content_type, object->content_type[0] ? object->content_type : NULL) && ok;
+    ok = dup_to(&out->content_type,
+                is_default_type(object->content_type) ? NULL : object->content_type) &&
+         ok;
     ok = dup_to(&out->cache_control, object->cache_control) && ok;
     ok = dup_to(&out->content_disposition, object->content_disposition) && ok;
     ok = dup_to(&out->content_encoding, object->content_encoding) && ok;

@@ -83,6 +83,23 @@ static void times_and_modes_come_back(void **state)
         }
 }
 
+/* It is kept for each of very many files, and is what an object gets anyhow. */
+static void the_default_type_is_not_remembered(void **state)
+{
+    const struct oss_object o = {.content_type = "application/octet-stream"};
+    struct spool_headers h;
+    struct spool_attr a;
+    struct ou_error err;
+
+    (void)state;
+    assert_int_equal(spool_attr_from_object(&o, "k", &defaults, &a, &err), 0);
+    assert_null(a.content_type);
+    assert_int_equal(spool_headers_init(&h, &a, &err), 0);
+    assert_null(h.headers.content_type); /* oss/types.h: application/octet-stream */
+    spool_headers_fini(&h);
+    spool_attr_fini(&a);
+}
+
 static void missing_and_malformed_metadata_fall_back(void **state)
 {
     struct oss_meta meta[] = {
@@ -200,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers_have_the_names_and_formats_of_ossfs),
         cmocka_unit_test(times_and_modes_come_back),
+        cmocka_unit_test(the_default_type_is_not_remembered),
         cmocka_unit_test(missing_and_malformed_metadata_fall_back),
         cmocka_unit_test(short_fractions_are_read_as_fractions),
         cmocka_unit_test(unknown_headers_are_carried_through_a_change),
