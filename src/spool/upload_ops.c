@@ -59,7 +59,7 @@ static ssize_t op_read(void *ctx, void *buf, size_t len, uint64_t offset, struct
 {
     struct spool_upload *up = ctx;
     struct spool_file *f = up->file;
-    bool broken;
+    bool broken, of_base;
     ssize_t n;
 
     do {
@@ -68,10 +68,11 @@ static ssize_t op_read(void *ctx, void *buf, size_t len, uint64_t offset, struct
     /* Looked at after the bytes were read: so a byte of a newer version never leaves. */
     ou_mutex_lock(&f->lock);
     broken = up->let_out && up->broken;
+    of_base = n == -ESTALE && offset < f->s.size;
     ou_mutex_unlock(&f->lock);
     if (broken)
         return ou_error_set(err, ESTALE, "read %s", up->key);
-    if (n == -ESTALE && offset < f->s.size) /* the base: for the engine that word means "touched" */
+    if (of_base) /* for the engine the word ESTALE means "touched" */
         return ou_error_say(err, EREMCHG, "%s changed in the bucket while a change of it waited",
                             up->key);
     return n;
