@@ -7,9 +7,10 @@
  *   done     items [{key K, seq}...]: confirmed, refused, or superseded by an upload
  *
  * An entry is QUEUED until a batch takes it, SENDING until its answer. A batch goes when it is full,
- * or when the settle time of its first entry is over; while one is being sent the next one fills. An upload of the same key
- * drops a queued entry and waits for one that is being sent. An entry stays queued while another
- * staged file still reads the object (a copy inside the bucket that was not made yet).
+ * or when the settle time of its first entry is over; while one is being sent the next one fills.
+ * An upload of the same key drops a queued entry and waits for one that is being sent. An entry
+ * stays queued while another staged file still reads the object (a copy inside the bucket that was
+ * not made yet).
  */
 #include "spool/deletes.h"
 

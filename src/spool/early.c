@@ -132,18 +132,16 @@ static bool shares_with_base(const struct spool_file *f)
 }
 
 /*
- * Whether an upload of live bytes may begin: nothing of the file is with the engine, and what is
- * in the bucket shares nothing with it, nor is there something left of an upload of the closed
- * version, which could go on once the file is closed; or somebody waits for room.
+ * Whether an upload of live bytes may begin: nothing of the file is with the engine, nor is there
+ * something left of an upload of the closed version, which could go on once the file is closed; or
+ * somebody waits for room.
  */
 static bool may_begin(struct spool_file *f)
 {
-    bool stays = shares_with_base(f) || f->s.upload.key;
-
     if (f->up || f->early.off || f->unlinked || f->displaced || f->poisoned ||
-        f->live_base.present || (stays && !f->early.pressed) ||
-        (f->s.upload.key && spool_is_released(f)) || !S_ISREG(f->attr.mode) ||
-        !atomic_load(&f->spool->started))
+        f->live_base.present || !S_ISREG(f->attr.mode) || !atomic_load(&f->spool->started))
+        return false;
+    if (f->s.upload.key && (!f->early.pressed || spool_is_released(f)))
         return false;
     if (!f->early.pressed && spool_name_is_temporary(f->s.key))
         return false;

@@ -159,8 +159,8 @@ void spool_file_foreign_locked(struct spool_file *file);
 uint64_t spool_file_next_attr_locked(const struct spool_file *file);
 
 /* -- wait.c -- */
-/** spool_released() - a handle is gone that a sync may wait for. */
-void spool_released(struct spool *spool);
+/** spool_tell_changed() - no lock but .io held: those who wait for spool->changed look again. */
+void spool_tell_changed(struct spool *spool);
 
 /* -- left_behind.c -- */
 /** spool_file_left_behind_locked() - an upload under a name that it no longer has is to be ended. */

@@ -66,7 +66,7 @@ int spool_file_close(struct spool_file *f, bool writer, struct ou_error *err)
         spool_file_plan_locked(f);
         ou_mutex_unlock(&f->lock);
         spool_upload_kick(f);
-        spool_released(f->spool);
+        spool_tell_changed(f->spool);
     }
     spool_file_leave(f);
     drop = spool_file_settle_down(f);

@@ -8,19 +8,12 @@
  */
 #include "spool/file.h"
 
-#include "base/crc64.h"
-
 #include <string.h>
 
 bool spool_file_left_behind_locked(const struct spool_file *f)
 {
     return f->s.upload.key &&
            (f->unlinked || f->abandoned || strcmp(f->s.upload.key, f->s.key) != 0);
-}
-
-static uint64_t hash_of(const char *key)
-{
-    return ou_crc64(0, key, strlen(key));
 }
 
 void spool_left_behind_note_locked(struct spool_file *f)
@@ -34,7 +27,7 @@ void spool_left_behind_note_locked(struct spool_file *f)
         return;
     }
     ou_lock_scope(&l->lock);
-    f->left_hash = hash_of(f->s.upload.key);
+    f->left_hash = spool_key_hash(f->s.upload.key);
     if (f->left_behind)
         return;
     TAILQ_INSERT_TAIL(&l->files, f, in_left_behind);
@@ -62,10 +55,10 @@ bool spool_left_behind_on(struct spool *spool, const char *key)
 
     if (!atomic_load(&l->count))
         return false;
-    hash = hash_of(key);
+    hash = spool_key_hash(key);
     ou_lock_scope(&l->lock);
-    TAILQ_FOREACH(f, &l->files, in_left_behind)
-    if (f->left_hash == hash)
-        return true;
-    return false;
+    f = TAILQ_FIRST(&l->files);
+    while (f && f->left_hash != hash)
+        f = TAILQ_NEXT(f, in_left_behind);
+    return f != NULL;
 }

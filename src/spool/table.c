@@ -14,6 +14,11 @@ static struct spool_node **bucket_of(const struct spool_table *t, uint64_t hash)
     return &t->buckets[hash & (t->room - 1)];
 }
 
+uint64_t spool_key_hash(const char *key)
+{
+    return ou_crc64(0, key, strlen(key));
+}
+
 void spool_table_fini(struct spool_table *t)
 {
     free(t->buckets);
@@ -22,7 +27,7 @@ void spool_table_fini(struct spool_table *t)
 
 struct spool_node *spool_table_find(const struct spool_table *t, const char *key)
 {
-    uint64_t hash = ou_crc64(0, key, strlen(key));
+    uint64_t hash = spool_key_hash(key);
 
     for (struct spool_node *n = *bucket_of(t, hash); n; n = n->next) {
         if (n->hash == hash && !strcmp(n->key, key))
@@ -62,7 +67,7 @@ void spool_table_insert(struct spool_table *t, struct spool_node *node, const ch
     if (t->count >= t->room)
         grow(t);
     node->key = key;
-    node->hash = ou_crc64(0, key, strlen(key));
+    node->hash = spool_key_hash(key);
     to = bucket_of(t, node->hash);
     node->next = *to;
     *to = node;

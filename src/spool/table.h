@@ -22,6 +22,8 @@ struct spool_table {
     size_t count;
     struct spool_node *first[1]; /* the buckets while there is no memory for more */
 };
+/** spool_key_hash() - what tables go by. */
+uint64_t spool_key_hash(const char *key);
 void spool_table_fini(struct spool_table *t);
 struct spool_node *spool_table_find(const struct spool_table *t, const char *key);
 void spool_table_insert(struct spool_table *t, struct spool_node *node, const char *key);

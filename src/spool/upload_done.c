@@ -163,12 +163,6 @@ static void detach(struct spool_upload *up)
     spool_file_rest(f);
 }
 
-static void tell_all(struct spool *spool)
-{
-    ou_lock_scope(&spool->lock);
-    (void)pthread_cond_broadcast(&spool->changed);
-}
-
 void spool_upload_done(void *ctx, const struct xfer_result *result, const struct ou_error *why)
 {
     struct spool_upload *up = ctx;
@@ -204,7 +198,7 @@ void spool_upload_done(void *ctx, const struct xfer_result *result, const struct
     ou_mutex_unlock(&f->lock);
     ou_mutex_unlock(&f->io);
     spool_upload_unlist(up);
-    tell_all(spool);
+    spool_tell_changed(spool);
     spool_space_look_again(spool);
     spool_upload_free(up);
     if (drop)

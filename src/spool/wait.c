@@ -92,10 +92,15 @@ static uint64_t release_due_locked(const struct spool *spool, const char *prefix
     return due;
 }
 
-void spool_released(struct spool *spool)
+void spool_tell_changed(struct spool *spool)
 {
     ou_lock_scope(&spool->lock);
     (void)pthread_cond_broadcast(&spool->changed);
+}
+
+static void wake(void *spool)
+{
+    spool_tell_changed(spool);
 }
 
 static int await_releases(struct spool *spool, const char *prefix, struct ou_cancel *cancel,
@@ -112,18 +117,22 @@ static int await_releases(struct spool *spool, const char *prefix, struct ou_can
     return 0;
 }
 
+static bool is_closed_pending_locked(const struct spool_file *f)
+{
+    return spool_file_pending_locked(f) && (!f->writers || f->publishable == f->s.version);
+}
+
 static bool is_closed_pending(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);
-    return spool_file_pending_locked(f) && (!f->writers || f->publishable == f->s.version);
+    return is_closed_pending_locked(f);
 }
 
 /* What sync waits for: also for what follows from a publication, so that the spool is empty then. */
 static bool is_under_way(struct spool_file *f)
 {
     ou_lock_scope(&f->lock);
-    return f->ending ||
-           (spool_file_pending_locked(f) && (!f->writers || f->publishable == f->s.version));
+    return f->ending || is_closed_pending_locked(f);
 }
 
 void spool_reload(struct spool *spool)
@@ -145,15 +154,6 @@ void spool_reload(struct spool *spool)
     }
     free(files);
     spool_deletes_flush(spool);
-}
-
-static void wake(void *arg)
-{
-    struct spool *spool = arg;
-
-    ou_mutex_lock(&spool->lock);
-    (void)pthread_cond_broadcast(&spool->changed);
-    ou_mutex_unlock(&spool->lock);
 }
 
 struct awaited { /* what of a file sync waits for */
@@ -244,19 +244,14 @@ static int await_all(struct spool *spool, struct awaited *all, size_t count, uin
     return r;
 }
 
-int spool_sync(struct spool *spool, const char *prefix, uint64_t deadline_ms,
-               struct ou_cancel *cancel, struct ou_error *err)
+static int sync_files(struct spool *spool, const char *prefix, uint64_t deadline_ms,
+                      struct ou_cancel *cancel, struct ou_error *parked, struct ou_error *err)
 {
-    struct ou_error parked = OU_ERROR_INIT;
     struct spool_file **files = NULL;
     struct awaited *all;
-    struct ou_cancel_hook hook;
     size_t count = 0;
-    int r;
+    int r = await_releases(spool, prefix, cancel, err);
 
-    ou_cancel_attach(cancel, &hook, wake, spool);
-    r = await_releases(spool, prefix, cancel, err);
-    ou_cancel_detach(cancel, &hook);
     if (r == 0)
         r = spool_collect(spool, prefix, is_under_way, &files, &count, err);
     if (r < 0)
@@ -265,16 +260,27 @@ int spool_sync(struct spool *spool, const char *prefix, uint64_t deadline_ms,
     for (size_t i = 0; all && i < count; i++)
         all[i].file = files[i];
     spool_deletes_flush(spool);
-    ou_cancel_attach(cancel, &hook, wake, spool);
-    r = all ? await_all(spool, all, count, deadline_ms, cancel, &parked, err)
+    r = all ? await_all(spool, all, count, deadline_ms, cancel, parked, err)
             : ou_error_set(err, ENOMEM, "sync");
     if (r >= 0)
         r = await_doomed(spool, deadline_ms, cancel, err);
-    ou_cancel_detach(cancel, &hook);
     for (size_t i = 0; i < count; i++)
         spool_file_unref(files[i]);
     free(files);
     free(all);
+    return r;
+}
+
+int spool_sync(struct spool *spool, const char *prefix, uint64_t deadline_ms,
+               struct ou_cancel *cancel, struct ou_error *err)
+{
+    struct ou_error parked = OU_ERROR_INIT;
+    struct ou_cancel_hook hook;
+    int r;
+
+    ou_cancel_attach(cancel, &hook, wake, spool);
+    r = sync_files(spool, prefix, deadline_ms, cancel, &parked, err);
+    ou_cancel_detach(cancel, &hook);
 
     spool_deletes_flush(spool);
     if (r >= 0)
