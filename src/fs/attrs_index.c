@@ -107,6 +107,12 @@ void fs_attrs_index_watch(struct fs_attrs_index *ix)
     ix->watching = true;
 }
 
+void fs_attrs_index_unwatch(struct fs_attrs_index *ix)
+{
+    ou_buf_clear(&ix->removed);
+    ix->watching = false;
+}
+
 bool fs_attrs_index_replace(struct fs_attrs_index *ix, struct fs_attrs_index *with)
 {
     const char *at = ix->removed.data, *end = at ? at + ix->removed.len : NULL;

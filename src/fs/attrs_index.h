@@ -34,6 +34,7 @@ void fs_attrs_index_set(struct fs_attrs_index *ix, uint64_t hash, uint64_t offse
 bool fs_attrs_index_get(const struct fs_attrs_index *ix, uint64_t hash, uint64_t *offset);
 void fs_attrs_index_remove(struct fs_attrs_index *ix, uint64_t hash);
 void fs_attrs_index_watch(struct fs_attrs_index *ix);
+void fs_attrs_index_unwatch(struct fs_attrs_index *ix); /* nothing comes of it */
 /**
  * fs_attrs_index_replace() - @ix becomes @with, less what was removed since it was watched
  * @with: taken over, unless false is returned: there was no memory to note all that was removed

@@ -111,6 +111,14 @@ static void begin(struct rewrite *w)
         w->drop = fs->tree.attrs.disk.count - max + max / SHARE;
 }
 
+static void give_up(struct rewrite *w)
+{
+    (void)close(w->fd);
+    (void)unlinkat(w->file->dirfd, TMP, 0);
+    ou_lock_scope(&w->file->fs->lock);
+    fs_attrs_index_unwatch(&w->file->fs->tree.attrs.disk);
+}
+
 /* The new file has the name: it is the one that is read from now on. */
 static void replace(struct rewrite *w)
 {
@@ -154,12 +162,10 @@ int fs_attrs_rewrite(struct fs_attrs_file *f, struct ou_error *err)
         return ou_error_set(err, errno, "create %s", TMP);
     begin(w);
     r = copy_lines(w, err);
-    if (r == 0) {
+    if (r == 0)
         replace(w);
-    } else {
-        (void)close(w->fd);
-        (void)unlinkat(f->dirfd, TMP, 0);
-    }
+    else
+        give_up(w);
     fs_attrs_index_fini(&w->index);
     ou_buf_fini(&w->text);
     return r < 0 ? ou_error_prefix(err, "rewrite %s", FS_ATTRS_FILE_NAME) : 0;

@@ -77,6 +77,20 @@ static void what_is_removed_meanwhile_does_not_come_back(void **state)
     fs_attrs_index_fini(&ix);
 }
 
+static void what_is_removed_is_noted_while_it_is_watched_only(void **state)
+{
+    struct fs_attrs_index ix = {.size = 0};
+
+    (void)state;
+    fs_attrs_index_watch(&ix);
+    fs_attrs_index_remove(&ix, 1);
+    assert_true(ix.removed.len > 0);
+    fs_attrs_index_unwatch(&ix);
+    fs_attrs_index_remove(&ix, 2);
+    assert_int_equal(ix.removed.len, 0);
+    fs_attrs_index_fini(&ix);
+}
+
 static void without_memory_for_what_is_removed_all_stays_as_it_is(void **state)
 {
     struct fs_attrs_index ix = {.removed = {.max = 8}}, with = {.size = 0};
@@ -103,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_holds_what_an_array_does),
         cmocka_unit_test(what_is_removed_meanwhile_does_not_come_back),
+        cmocka_unit_test(what_is_removed_is_noted_while_it_is_watched_only),
         cmocka_unit_test(without_memory_for_what_is_removed_all_stays_as_it_is),
     };
 
